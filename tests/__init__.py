@@ -1,0 +1,1 @@
+"""The tests mirror exporter/; services/ starts real servers, system/ runs the whole program."""
