@@ -1,0 +1,16 @@
+"""VPC flow logs from S3 to Elasticsearch, enriched at both ends.
+
+The stages in order, one line each:
+
+source    which objects are new: `source/s3.py` lists, `ledger.py` knows what is done
+read      bytes to a batch of columns: `read/text.py`, with names and types from `fields.py`
+enrich    both ends of every record from the inventory: `enrich/ec2.py` describes, `enrich/inventory.py` looks up
+ecs       a batch of columns to ECS documents as NDJSON: `ecs/document.py`
+sink      documents into the data stream: `sink/elasticsearch.py`, or a folder: `sink/files.py`
+ledger    done: forget nothing before
+
+`pipeline.py` takes one object through all of them, on one screen: start there.  `wiring.py` puts the stages together,
+`daemon.py` runs them for ever, `commands/` is the command line.
+"""
+
+__version__ = "0.1.0"

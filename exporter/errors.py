@@ -1,0 +1,95 @@
+"""Everything that can go wrong, as one tree.
+
+    ExporterError
+    ├── ConfigError        the configuration has faults: all of them, each by its path (fatal at start)
+    ├── LedgerError        the ledger cannot be used (fatal at start)
+    ├── SourceError        an object could not be fetched this time (retried by policy, then at a later pass)
+    │   └── ObjectGone     the object no longer exists (set aside)
+    ├── ReadError          the object is not what it should be (set aside with the reason, never retried by itself)
+    │   ├── Unrecognised   nothing of it could be read: no header, an unknown container
+    │   └── Damaged        it breaks off: what stands before `position` was read and goes on its way
+    ├── InventoryError     EC2 could not be asked (the last snapshot stays in use)
+    ├── SinkError          the output did not take a request
+    │   ├── Unavailable    for now: 429, 5xx, no connection (retried by policy)
+    │   └── Refused        for good: not allowed, no such stream (the object stays undone, an operator is needed)
+    └── Stopped            a wait was ended by SIGTERM or SIGINT (the object stays undone)
+
+An error is fatal at start, retried by a named policy, or counted and kept.  Its text says what happened, where,
+what was expected and, where somebody can do something about it, what.
+"""
+
+from dataclasses import dataclass
+
+
+class ExporterError(Exception):
+    """Anything this program raises by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a configuration: where (a dotted path) and what was expected there."""
+
+    path: str
+    problem: str
+
+
+class ConfigError(ExporterError):
+    """The configuration cannot be used; `faults` holds every reason, not only the first."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        width = max((len(fault.path) for fault in faults), default=0)
+        lines = "\n".join(f"  {fault.path:<{width}}  {fault.problem}" for fault in faults)
+        super().__init__(f"the configuration has {len(faults)} fault{'s' * (len(faults) != 1)}:\n{lines}")
+
+
+class LedgerError(ExporterError):
+    """The ledger cannot be opened or is in use by another daemon."""
+
+
+class SourceError(ExporterError):
+    """An object or a listing could not be fetched this time."""
+
+
+class ObjectGone(SourceError):
+    """The object was deleted between its listing and its reading."""
+
+
+class ReadError(ExporterError):
+    """The object's content is not what it should be."""
+
+
+class Unrecognised(ReadError):
+    """Nothing of the object could be read."""
+
+
+class Damaged(ReadError):
+    """The object breaks off; everything before `position` (bytes into the stored object) has been read.
+
+    `rest` is the unfinished line before the break, as far as it could be read.
+    """
+
+    def __init__(self, reason: str, position: int) -> None:
+        self.position = position
+        self.rest = b""
+        super().__init__(f"{reason} at byte {position:,}")
+
+
+class InventoryError(ExporterError):
+    """The inventory could not be refreshed."""
+
+
+class SinkError(ExporterError):
+    """The output did not take a request."""
+
+
+class Unavailable(SinkError):
+    """The output cannot take the request now and may take it later."""
+
+
+class Refused(SinkError):
+    """The output will not take the request until somebody changes something."""
+
+
+class Stopped(ExporterError):
+    """The program is stopping; what was under way stays undone."""

@@ -1,0 +1,182 @@
+"""The values that travel between the stages; each stage knows these and nothing of the others."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from exporter.identity import id_prefix
+
+
+@dataclass(frozen=True)
+class S3Object:
+    """One stored flow-log file: where it lies, which version of it, and what its key tells.
+
+    `etag` has no quotes; `size` is in bytes as stored; `account` and `region` come from the key's layout, as does
+    `time` (UTC, the start of the file's five minutes), else from LastModified.  Local files use bucket "".
+    """
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    time: datetime
+    account: str | None = None
+    region: str | None = None
+
+    @cached_property
+    def id_prefix(self) -> str:
+        """The first 16 characters of the `_id` of each of its documents."""
+        return id_prefix(self.bucket, self.key, self.etag)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" if self.bucket else self.key
+
+
+class ByteStream(Protocol):
+    """An object's stored bytes, from the start, read once."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; empty at the end."""
+        ...  # pragma: no cover
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The distinct addresses of a batch; the physical code of an address column is a position in here.
+
+    `text` as the record has it; `family` 4 or 6; `words` the address in network order as four 32-bit numbers
+    (an IPv4 address stands in the first), shape (n, 4).
+    """
+
+    text: pl.Series
+    family: npt.NDArray[np.uint8]
+    words: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is no record: its row in the file, why, and its text (undecodable bytes as U+FFFD)."""
+
+    row: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some tens of thousands of records of one object, column by column.
+
+    `frame` has the columns of the field table that the file has, and `row` (UInt32, the physical line).  `-` is null.
+    KEYWORD and TAG are String; ADDRESS is Categorical with codes into `addresses`; COUNT is Int64, PORT, OCTET and
+    CODE unsigned; TIME is Datetime("us") in UTC without a zone.  A field not in the table is a String column
+    `extra.NAME`.  `original` (String) holds the line where event.original is wanted.
+    `plain` says that no text of it needs escaping in JSON.  Enrichment adds the UInt32 columns `reporter`,
+    `source_owner` and `destination_owner`, rows of `owners`, null where nobody is known.
+    """
+
+    source: S3Object
+    frame: pl.DataFrame
+    addresses: Addresses
+    plain: bool
+    owners: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a reader yields: good records, bad lines, and how many lines were neither (blank, a repeated header)."""
+
+    batch: Batch
+    bad: tuple[BadLine, ...] = ()
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One request's worth of documents as NDJSON: an action line and a document line for each of `count` records."""
+
+    source: S3Object
+    data: bytes
+    count: int
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each action line with its document line, without line ends; costs a split, so only where an item failed."""
+        lines = iter(self.data.split(b"\n"))
+        return zip(lines, lines, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A line or a document that could not go out: `text` is what there is of it."""
+
+    source: S3Object
+    row: int
+    reason: str
+    text: str
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What became of documents given to a sink, added up."""
+
+    created: int = 0
+    existing: int = 0
+    refused: int = 0
+    bytes: int = 0
+
+    def add(self, other: "Delivered") -> None:
+        """Adds another request's counts."""
+        self.created += other.created
+        self.existing += other.existing
+        self.refused += other.refused
+        self.bytes += other.bytes
+
+
+class Delivery(Protocol):
+    """An object's way into a sink: bodies go in, `finish` says what became of them."""
+
+    def send(self, body: Body) -> None:
+        """Takes a body; waits while too many bytes are in flight.  Raises what an earlier body met."""
+        ...  # pragma: no cover
+
+    def finish(self) -> Delivered:
+        """Waits for all that was sent.  Every document is then out, there already or a dead letter; else it raises."""
+        ...  # pragma: no cover
+
+
+class Sink(Protocol):
+    """Where documents go."""
+
+    def open(self, source: S3Object) -> Delivery:
+        """A new delivery for one object."""
+        ...  # pragma: no cover
+
+    def close(self) -> None:
+        """Gives back threads, files and connections."""
+        ...  # pragma: no cover
+
+
+class DeadLetters(Protocol):
+    """Where lines and documents go that cannot go out."""
+
+    def keep(self, letters: list[DeadLetter]) -> None:
+        """Durable when it returns."""
+        ...  # pragma: no cover
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one object: records read, bad lines, documents delivered, and the damage if it broke off."""
+
+    source: S3Object
+    records: int = 0
+    bad_lines: int = 0
+    skipped_lines: int = 0
+    delivered: Delivered = field(default_factory=Delivered)
+    seconds: float = 0.0
+    damage: str | None = None

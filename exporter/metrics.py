@@ -1,0 +1,74 @@
+"""Every counter and gauge, with its help text, in one table; emitting one that is not in the table fails."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row: name (without the prefix `vpcflow_`), kind, what it tells, its labels."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("objects_total", "counter", "Objects by what became of them.", ("outcome",)),
+    Metric("object_bytes_total", "counter", "Bytes of objects read, as stored."),
+    Metric("object_seconds", "histogram", "Seconds from an object's start to its end."),
+    Metric("objects_in_flight", "gauge", "Objects under way now."),
+    Metric("records_total", "counter", "Records read."),
+    Metric("bad_lines_total", "counter", "Lines that are no records, kept as dead letters."),
+    Metric("skipped_lines_total", "counter", "Lines without a record: blank, or a repeated header."),
+    Metric("unknown_fields_total", "counter", "Values of fields that are not known yet, all carried."),
+    Metric("ends_total", "counter", "Ends of records by whether the inventory knows them.", ("end", "resolved")),
+    Metric("documents_total", "counter", "Documents by what became of them.", ("outcome",)),
+    Metric("document_bytes_total", "counter", "Bytes of requests accepted by the output."),
+    Metric("dead_letters_total", "counter", "Dead letters written."),
+    Metric("requests_total", "counter", "Requests to the output by HTTP status or kind of failure.", ("status",)),
+    Metric("retries_total", "counter", "Calls repeated, by retry policy.", ("policy",)),
+    Metric("list_requests_total", "counter", "S3 listing requests.", ("bucket",)),
+    Metric("list_denied_total", "counter", "Folders that a pass was not allowed to list.", ("bucket",)),
+    Metric("polls_total", "counter", "Polls of the sources by outcome.", ("outcome",)),
+    Metric("inventory_refreshes_total", "counter", "Refreshes of the EC2 inventory by outcome.", ("outcome",)),
+    Metric("inventory_interfaces", "gauge", "Interfaces in the inventory."),
+    Metric("inventory_time_seconds", "gauge", "When the inventory in use was taken, seconds since 1970."),
+    Metric("newest_object_time_seconds", "gauge", "The time of the newest object done, seconds since 1970."),
+)
+
+_KINDS = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+
+class Metrics:
+    """The program's counters in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._metrics = {
+            row.name: _KINDS[row.kind](f"vpcflow_{row.name}", row.help, row.labels, registry=self.registry)
+            for row in METRICS
+        }
+
+    def add(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to a counter (or gauge); labels by name."""
+        self._at(name, labels).inc(amount)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Sets a gauge."""
+        self._at(name, labels).set(value)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Adds an observation to a histogram."""
+        self._at(name, labels).observe(value)
+
+    def value(self, name: str, **labels: str) -> float:
+        """What a counter or gauge stands at; 0 where nothing was added yet."""
+        return self.registry.get_sample_value(f"vpcflow_{name}", labels) or 0.0
+
+    def _at(self, name: str, labels: dict[str, str]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        metric = self._metrics[name]
+        return metric.labels(**labels) if labels else metric
