@@ -1,0 +1,94 @@
+"""What no option can tell alone: options that exclude or need each other, and files that must be there.
+
+All of it is looked for in the tree as it was read, whether or not the options in it are right each for itself, so that
+one run tells all faults.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.config_file import Loc
+from exporter.option_types import FLAGS, SECRET_FILES, URL, secret_file
+
+_CLUSTER = ("output", "elasticsearch")
+_ALTERNATIVES: tuple[tuple[Loc, bool, tuple[str, ...]], ...] = (
+    (("output",), True, ("elasticsearch", "files")),
+    (_CLUSTER, True, ("hosts", "cloud_id")),
+    (_CLUSTER, False, ("api_key", "api_key_file", "username")),
+    (_CLUSTER, False, ("password", "password_file")),
+)
+"""Sections, whether one of the options is needed, and options of which at most one may be given."""
+
+
+def _given(tree: object, loc: Loc) -> dict[str, object] | None:
+    """The options that have a value in a section; None where there is no such section."""
+    for name in loc:
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return (
+        {key: value for key, value in tree.items() if value not in (None, [], "")} if isinstance(tree, dict) else None
+    )
+
+
+def conflicts(tree: object) -> Iterator[tuple[Loc, str]]:
+    """Where options of one file contradict or need each other, and what is wrong there; `tree` as it was read."""
+    for loc, needed, names in _ALTERNATIVES:
+        section = _given(tree, loc)
+        both = [name for name in names if section and name in section]
+        if len(both) > 1:
+            yield loc, f"expected only one of {' and '.join(both)}"
+        elif section is not None and needed and not both:
+            yield loc, f"expected one of {' and '.join(names)}; neither is given"
+    yield from _repeated_buckets((_given(tree, ("source",)) or {}).get("s3"))
+    cluster = _given(tree, _CLUSTER) or {}
+    for check in (_half_credentials, _unreadable_files, _unprotected_hosts):
+        yield from ((_CLUSTER + loc, problem) for loc, problem in check(cluster))
+
+
+def _repeated_buckets(buckets: object) -> Iterator[tuple[Loc, str]]:
+    first: dict[tuple[object, str], int] = {}
+    for index, entry in enumerate(buckets if isinstance(buckets, list) else ()):
+        if isinstance(entry, dict) and isinstance(entry.get("bucket"), str):
+            same = first.setdefault((entry["bucket"], str(entry.get("prefix") or "")), index)
+            if same != index:
+                yield ("source", "s3", index), f"the same bucket and prefix as source.s3[{same}]: leave one out"
+
+
+def _half_credentials(cluster: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    password = cluster.keys() & {"password", "password_file"}
+    if "username" in cluster and not password:
+        yield ("username",), "a user needs a password: give password or password_file too"
+    if password and "username" not in cluster:
+        yield (min(password),), "a password needs a user: give username too"
+
+
+def _unreadable_files(cluster: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    for name, check in SECRET_FILES.items():
+        if isinstance(path := cluster.get(name), str):
+            try:
+                secret_file(Path(path), check)
+            except ValueError as error:
+                yield (name,), str(error)
+    if isinstance(path := cluster.get("ca_certs"), str) and not Path(path).is_file():
+        yield ("ca_certs",), "expected a file with PEM certificates; there is no such file"
+
+
+def _unprotected_hosts(cluster: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    hosts = cluster.get("hosts")
+    listed = [host.strip() for host in hosts.split(",")] if isinstance(hosts, str) else hosts
+    for index, host in enumerate(listed if isinstance(listed, list) else ()):
+        match = URL.fullmatch(host) if isinstance(host, str) else None
+        if match is None or match[1] == "https":
+            continue
+        for name in sorted(cluster.keys() & {"ca_certs", "certificate_fingerprint"}):
+            yield ("hosts", index), f"{name} needs https: it says nothing about a host without TLS"
+        allowed = FLAGS.get(str(cluster.get("allow_plaintext")).lower(), False)
+        if cluster.keys() & {"api_key", "api_key_file", "username"} and not allowed and not _is_loopback(match[2]):
+            yield ("hosts", index), "sends credentials unencrypted: use https, or accept it by allow_plaintext: true"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,258 @@
+"""The types of options: what text each takes, and in which words it refuses another.
+
+A type reads text, or takes a value that it has read before, so that settings can be made in Python too.  It refuses by
+a ValueError that says what was expected and never repeats what was given: that may be a secret.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+SECRET_LIMIT = 64 * 1024
+"""Bytes a file with a secret may have."""
+
+T = TypeVar("T")
+
+
+def _bounded(kind: type[T], read: Callable[[str], T | None], bounds: tuple[T, T], expected: str) -> BeforeValidator:
+    """Text read by `read` (None: not understood), within bounds that may be reached."""
+    least, most = bounds
+
+    def check(value: object) -> T:
+        given = read(value) if isinstance(value, str) else value
+        if not isinstance(given, kind) or isinstance(given, bool) or not least <= given <= most:  # type: ignore[operator]
+            raise ValueError(f"expected {expected}")
+        return given
+
+    return BeforeValidator(check)
+
+
+def _read_whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def whole(least: int, most: int) -> BeforeValidator:
+    """A whole number within bounds that may be reached."""
+    return _bounded(int, _read_whole, (least, most), f"a whole number from {least} to {most}")
+
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+
+
+def _read_size(text: str) -> int | None:
+    match = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]*)", text)
+    return int(match[1]) * _UNITS[match[2]] if match and match[2] in _UNITS else None
+
+
+def size(least: str, most: str) -> BeforeValidator:
+    """Bytes, within bounds that may be reached; the bounds are written as the option is."""
+    bounds = (_read_size(least) or 0, _read_size(most) or 0)
+    return _bounded(int, _read_size, bounds, f"a size from {least} to {most}, such as 500kB, 5MiB or 5242880 (bytes)")
+
+
+_DURATION = re.compile(
+    r"(?P<plain>[0-9]{1,9})|(?=.)(?:(?P<days>[0-9]{1,6})d)?(?:(?P<hours>[0-9]{1,6})h)?"
+    r"(?:(?P<minutes>[0-9]{1,9})m)?(?:(?P<seconds>[0-9]{1,9})s)?"
+)
+
+
+def _read_duration(text: str) -> timedelta | None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    parts = {unit: int(number) for unit, number in match.groupdict().items() if number}
+    return timedelta(seconds=parts.pop("plain", 0)) + timedelta(**parts)
+
+
+def duration(least: str, most: str) -> BeforeValidator:
+    """A timedelta within bounds that may be reached; the bounds are written as the option is."""
+    bounds = (_read_duration(least) or timedelta(), _read_duration(most) or timedelta())
+    expected = f"a duration from {least} to {most}, such as 60s, 5m, 1h30m, 2d or 60 (seconds)"
+    return _bounded(timedelta, _read_duration, bounds, expected)
+
+
+def _read_start(value: object) -> object:
+    """`now`, or a time made aware and UTC; a time without a zone is UTC, a date is its midnight."""
+    expected = ValueError("expected now, or a time from 2015 to 2099 such as 2026-03-01 or 2026-03-01T06:00:00Z")
+    if value == "now":
+        return value
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise expected from None
+    if not isinstance(time, datetime) or not 2015 <= time.year <= 2099:  # noqa: PLR2004 # as the text says
+        raise expected
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""Words for true and false, in lower case."""
+
+
+def _read_flag(value: object) -> bool:
+    flag = value if isinstance(value, bool) else FLAGS.get(value.lower()) if isinstance(value, str) else None
+    if flag is None:
+        raise ValueError("expected true or false")
+    return flag
+
+
+def _read_list(value: object) -> object:
+    """Text with commas is a list too, so that one variable can hold several values."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts):
+        raise ValueError("expected a list, or text with commas between its parts")
+    return parts
+
+
+def _not_empty(entries: tuple[T, ...]) -> tuple[T, ...]:
+    if not entries:
+        raise ValueError("expected at least one entry")
+    return entries
+
+
+def _matching(pattern: str, expected: str) -> BeforeValidator:
+    """Text that `pattern` describes as a whole."""
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _read_namespace(value: object) -> str:
+    """Elasticsearch's rule for the last part of a data stream's name."""
+    good = isinstance(value, str) and value == value.lower() and re.fullmatch(r'[^-\\/*?"<>|,#:\s\x00-\x1f]+', value)
+    if not isinstance(value, str) or not good or len(value.encode()) > 100:  # noqa: PLR2004 # as the text says
+        raise ValueError('expected at most 100 bytes of lower-case text without blanks and - \\ / * ? " < > | , # :')
+    return value
+
+
+def _read_path(value: object) -> object:
+    if isinstance(value, str | Path) and str(value).isprintable() and str(value).strip():
+        return Path(value)
+    raise ValueError("expected a path")
+
+
+URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?((?:/[^\s?#@]*)?)")
+"""A URL in four groups: scheme, host, port, path; no user, no query."""
+
+
+def _read_url(value: object) -> str:
+    if isinstance(value, str) and "@" in value:
+        raise ValueError("expected a URL without credentials: they have options of their own")
+    match = URL.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 < int(match[3] or "1") < 2**16:
+        raise ValueError("expected a URL such as https://es.example.com:9200: http or https, a host, no query")
+    return match[0]
+
+
+def _read_host(value: object) -> str:
+    """A URL with its port written out, which the Elasticsearch client wants, and without a slash at its end."""
+    match = URL.fullmatch(_read_url(value))
+    scheme, host, port, path = match.groups() if match else ()
+    return f"{scheme}://{host}:{port or {'http': 80, 'https': 443}[scheme]}{path.rstrip('/')}"
+
+
+def _read_cloud_id(value: object) -> object:
+    """What Elastic Cloud shows: a name, a colon, then `host$elasticsearch$kibana` in base64."""
+    try:
+        parts = base64.b64decode(str(value).partition(":")[2], validate=True).decode("ascii").split("$")
+    except ValueError:
+        parts = []
+    if len(parts) < 2 or not all(parts[:2]):  # noqa: PLR2004 # the host and the Elasticsearch behind it
+        raise ValueError("expected a cloud id as Elastic Cloud shows it: NAME:TEXT-IN-BASE64")
+    return value
+
+
+def _read_fingerprint(value: object) -> str:
+    digits = value.replace(":", "").lower() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("expected the certificate's SHA-256: 64 hexadecimal digits, with or without colons")
+    return digits
+
+
+def _read_listen(value: object) -> str:
+    match = (
+        re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", value) if isinstance(value, str) else None
+    )
+    if match is None or int(match[2]) >= 2**16:
+        raise ValueError("expected HOST:PORT such as 127.0.0.1:9417 or [::]:9417")
+    return match[0]
+
+
+def _checked_api_key(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9+/=_-]+(:[A-Za-z0-9+/=_-]+)?", text):
+        raise ValueError("expected an API key as Elasticsearch gives it: the encoded one, or id:api_key")
+    return text
+
+
+def _checked_password(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("expected a password: one line of text, not empty")
+    return text
+
+
+def _secret(check: Callable[[str], str]) -> BeforeValidator:
+    def read(value: object) -> SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        return SecretStr(check(text if isinstance(text, str) else ""))
+
+    return BeforeValidator(read)
+
+
+def secret_file(path: Path, check: Callable[[str], str]) -> str:
+    """The secret in a file, without the line end; ValueError says what is wrong, never what is in it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SECRET_LIMIT + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    if len(data) > SECRET_LIMIT:
+        raise ValueError(f"expected a file of at most {SECRET_LIMIT:,} bytes")
+    try:
+        text = data.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("expected UTF-8 text in the file") from None
+    return check(text)
+
+
+_BUCKET = r"(?!.*\.\.)(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_BUCKET_IS = "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, without s3:// and without a path"
+_PREFIX_IS = "the start of the keys, before AWSLogs/: at most 900 characters, no slash in front"
+_REGION_IS = "a region's name such as eu-central-1"
+_TAG_IS = "a tag's key: 1 to 128 letters, digits, blanks and . : / = + - @ _"
+
+Flag = Annotated[bool, BeforeValidator(_read_flag)]
+Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_IS)]
+Prefix = Annotated[str, _matching(r"(?!/)[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
+Region = Annotated[str, _matching(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}", _REGION_IS)]
+TagKey = Annotated[str, _matching(r"[\w .:/=+@-]{1,128}", _TAG_IS)]
+Profile = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{1,128}", "a profile's name: 1 to 128 characters")]
+User = Annotated[str, _matching(r"[^:\x00-\x1f\x7f]{1,1024}", "a user's name: 1 to 1024 characters, no colon")]
+Pipeline = Annotated[str, _matching(r"[^\s]{1,255}", "a pipeline's name: 1 to 255 characters, no blanks")]
+Start = Annotated[datetime | Literal["now"], BeforeValidator(_read_start)]
+Folder = Annotated[Path, BeforeValidator(_read_path)]
+File = Annotated[Path, BeforeValidator(_read_path)]
+Url = Annotated[str, BeforeValidator(_read_url)]
+Host = Annotated[str, BeforeValidator(_read_host)]
+CommaList = BeforeValidator(_read_list)
+NotEmpty = AfterValidator(_not_empty)
+Namespace = Annotated[str, BeforeValidator(_read_namespace)]
+CloudId = Annotated[str, BeforeValidator(_read_cloud_id)]
+Fingerprint = Annotated[str, BeforeValidator(_read_fingerprint)]
+Listen = Annotated[str, BeforeValidator(_read_listen)]
+ApiKey = Annotated[SecretStr, _secret(_checked_api_key)]
+Password = Annotated[SecretStr, _secret(_checked_password)]
+
+SECRET_FILES = {"api_key_file": _checked_api_key, "password_file": _checked_password}
+"""Options that name a file with a secret, and what checks it."""
