@@ -1,0 +1,1 @@
+"""The reader: bytes, lines, whole objects."""
