@@ -1,0 +1,193 @@
+"""Asks EC2 who owns what, and holds the newest answer."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from exporter.enrich.answers import Answers, snapshot
+from exporter.enrich.inventory import Snapshot, merge
+from exporter.errors import InventoryError
+from exporter.metrics import Metrics
+from exporter.retry import INVENTORY, retrying
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 1000
+"""Items a page, the most that EC2 gives."""
+
+THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"})
+"""Codes by which EC2 says that its token bucket is empty."""
+
+_SERVER_FAULT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One Describe call: boto3's name for it, the permission it needs, and where its answer has the items."""
+
+    operation: str
+    permission: str
+    items: str
+
+
+INTERFACES = Question("describe_network_interfaces", "ec2:DescribeNetworkInterfaces", "NetworkInterfaces")
+SUBNETS = Question("describe_subnets", "ec2:DescribeSubnets", "Subnets")
+VPCS = Question("describe_vpcs", "ec2:DescribeVpcs", "Vpcs")
+RESERVATIONS = Question("describe_instances", "ec2:DescribeInstances", "Reservations")
+SECURITY_GROUPS = Question("describe_security_groups", "ec2:DescribeSecurityGroups", "SecurityGroups")
+
+QUESTIONS = (INTERFACES, SUBNETS, VPCS, RESERVATIONS, SECURITY_GROUPS)
+"""All that is asked; their permissions are all that the inventory needs."""
+
+
+def describe(  # noqa: PLR0913  each is one thing that EC2's answer does not tell
+    client: "EC2Client",
+    region: str,
+    account: str | None,
+    *,
+    tag_keys: tuple[str, ...],
+    now: datetime,
+    stop: Event,
+    metrics: Metrics,
+) -> Snapshot:
+    """The inventory of one account in one region, all pages.
+
+    `account` stands in for an interface whose owner EC2 does not tell; `now` becomes the snapshot's `taken`.
+    Throttling, server faults and lost connections are retried by policy, page by page; InventoryError where that gives
+    up and, at once, where EC2 refuses; Stopped where `stop` is set during a wait.
+    """
+
+    def all_of(question: Question) -> tuple[Mapping[str, Any], ...]:
+        return tuple(_items(client, region, question, stop, metrics))
+
+    answers = Answers(
+        interfaces=all_of(INTERFACES),
+        subnets=all_of(SUBNETS),
+        vpcs=all_of(VPCS),
+        instances=tuple(each for reservation in all_of(RESERVATIONS) for each in reservation.get("Instances", ())),
+        security_groups=all_of(SECURITY_GROUPS),
+    )
+    return snapshot(answers, region=region, account=account, tag_keys=tag_keys, taken=now)
+
+
+def _items(
+    client: "EC2Client", region: str, question: Question, stop: Event, metrics: Metrics
+) -> Iterator[Mapping[str, Any]]:
+    """The items of all pages of one question."""
+    retry = retrying(INVENTORY, stop, lambda _: metrics.add("retries_total", policy=INVENTORY.name))
+    token: str | None = None
+    while True:
+        try:
+            page = retry(_page, client, region, question, token)
+        except (ClientError, BotoCoreError) as error:
+            raise InventoryError(_refusal(region, question, error)) from error
+        yield from page.get(question.items, ())
+        previous, token = token, page.get("NextToken")
+        if not token:
+            return
+        if token == previous:
+            raise InventoryError(f"EC2 in {region} answered {question.operation} with one NextToken twice")
+
+
+def _page(client: "EC2Client", region: str, question: Question, token: str | None) -> Mapping[str, Any]:
+    """One page.  InventoryError for what passes by itself; botocore's own error for what does not."""
+    call: Callable[..., Mapping[str, Any]] = getattr(client, question.operation)
+    try:
+        return call(MaxResults=PAGE_SIZE, **({"NextToken": token} if token else {}))
+    except HTTPClientError as error:
+        raise InventoryError(f"EC2 in {region} could not be reached for {question.operation}: {error}") from error
+    except ClientError as error:
+        if not _passes(error):
+            raise
+        raise InventoryError(f"EC2 in {region} cannot answer {question.operation} for now: {error}") from error
+
+
+def _passes(error: ClientError) -> bool:
+    """Whether EC2 is only busy or ill."""
+    code = error.response.get("Error", {}).get("Code")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code in THROTTLED or status >= _SERVER_FAULT
+
+
+def _refusal(region: str, question: Question, error: Exception) -> str:
+    return (
+        f"EC2 in {region} refused {question.operation}: {error}; "
+        f"the inventory needs credentials with the permission {question.permission}"
+    )
+
+
+class Inventory:
+    """The newest snapshot of all regions; any thread may read it while another one refreshes.
+
+    `clients` by region; `account` as for `describe`; `now` tells the time in UTC.
+    """
+
+    def __init__(  # noqa: PLR0913  clients, settings and services are passed in
+        self,
+        clients: "Mapping[str, EC2Client]",
+        *,
+        tag_keys: tuple[str, ...],
+        stop: Event,
+        metrics: Metrics,
+        account: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clients = clients
+        self._tag_keys = tag_keys
+        self._stop = stop
+        self._metrics = metrics
+        self._account = account
+        self._now = now
+        self._refreshing = Lock()
+        self._current: Snapshot | None = None
+
+    def current(self) -> Snapshot | None:
+        """The snapshot in use; None before the first good refresh."""
+        return self._current
+
+    def refresh(self) -> bool:
+        """Asks all regions and swaps the snapshot whole; whether that went well.
+
+        Where one region fails, the last snapshot stays in use, and one warning says how old it is.  Stopped passes.
+        """
+        with self._refreshing:
+            try:
+                fresh = self._ask()
+            except InventoryError as error:
+                self._metrics.add("inventory_refreshes_total", outcome="failed")
+                log.warning("the EC2 inventory was not refreshed, %s: %s", self._in_use(), error)
+                return False
+            self._current = fresh
+            self._metrics.add("inventory_refreshes_total", outcome="ok")
+            self._metrics.set("inventory_interfaces", fresh.owners.height)
+            self._metrics.set("inventory_time_seconds", fresh.taken.timestamp())
+            return True
+
+    def _ask(self) -> Snapshot:
+        """A snapshot of all regions, its index made, so that no record has to wait for that."""
+        ask = partial(
+            describe,
+            account=self._account,
+            tag_keys=self._tag_keys,
+            now=self._now(),
+            stop=self._stop,
+            metrics=self._metrics,
+        )
+        fresh = merge([ask(client, region) for region, client in self._clients.items()])
+        _ = fresh.index
+        return fresh
+
+    def _in_use(self) -> str:
+        if self._current is None:
+            return "and there is none yet: records go out without the names of their ends"
+        seconds = (self._now() - self._current.taken).total_seconds()
+        return f"the one in use is {seconds:.0f} s old"
