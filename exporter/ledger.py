@@ -1,0 +1,318 @@
+"""Which objects are done, and from which day on there may be undone ones: one SQLite file that survives any crash.
+
+An object is known by its `id_prefix`, which stands for bucket, key and etag and begins each of its documents' ids.
+
+    never seen ──begin──> under way ──finish────> done, or damaged where it broke off
+                            │   ^   ──set_aside─> set aside: gone, or nothing of it could be read
+               fail, release│   │begin
+                            v   │
+                           undone ──────────────> failed: tried ATTEMPTS times and for PATIENCE, or CRASHES
+
+What was under way when the program died is undone at the next start.  Only `unknown` decides what is taken, and only
+`raise_floor` what is no longer looked for.
+
+The file is written ahead (WAL) with synchronous=FULL: with NORMAL a power cut may take back the last commits.  A
+`finish` taken back would do no harm, as ids make a replay harmless; a `begin` taken back would hide that some of the
+object's documents may be out already, which matters after a roll-over.  It costs two fsyncs an object: some hundred
+objects a second instead of some thousand, still more than an output takes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from pathlib import Path
+from threading import Lock
+from typing import Self, TextIO
+
+from exporter.errors import LedgerError
+from exporter.flow import Outcome, S3Object
+from exporter.ledger_file import Row, explained, open_to_look, open_to_write, own
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""How often an object is tried at least before it is set aside as failed …"""
+
+PATIENCE = timedelta(days=3)
+"""… and for how long: a key policy broken on a Friday evening is mended on Monday, and nothing is lost."""
+
+CRASHES = 5
+"""How often the program may die while an object is under way before the object counts as the cause."""
+
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
+"""After a failure an object is left alone: the first time shorter than a usual pass, twice as long each time."""
+
+KEPT = timedelta(days=90)
+"""How long an object that is not simply done stays visible."""
+
+
+class State(StrEnum):
+    """What became of an object."""
+
+    UNDER_WAY = "under way"
+    UNDONE = "undone"
+    DONE = "done"
+    DAMAGED = "damaged"
+    FAILED = "failed"
+    SET_ASIDE = "set aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object that is not simply done, as `status` shows it."""
+
+    source: S3Object
+    state: State
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Objects by state, records of all that are done or damaged, and the time of the newest of these."""
+
+    objects: dict[State, int]
+    records: int
+    newest: datetime | None
+
+
+_ENTRIES = (
+    "SELECT name, place, time, state, attempts, coalesce(reason, '') FROM object JOIN bucket ON number = bucket WHERE "
+)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The ledger in the file `path`; usable between `open` and `close`, by any number of threads.
+
+    One process at a time may write: LedgerError where another has it open.  With `read_only` it can be looked at
+    meanwhile.  Every method raises LedgerError where the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, clock: Callable[[], datetime] = _now) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._clock = clock
+        self._lock = Lock()
+        self._owner: TextIO | None = None
+        self._database: sqlite3.Connection | None = None
+
+    def open(self) -> Self:
+        """Makes the file where there is none; sets a corrupt one aside and begins anew; takes up after a crash."""
+        with explained(self._path):
+            if self._read_only:
+                self._database = open_to_look(self._path)
+                return self
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._owner = own(self._path)
+            try:
+                self._database = open_to_write(self._path, self._clock())
+                self._take_up()
+            except BaseException:
+                self.close()
+                raise
+        return self
+
+    def close(self) -> None:
+        """Gives back the file; may be called again."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+            if self._owner is not None:
+                self._owner.close()
+            self._database = self._owner = None
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Where to look ----------------------------------------------------------------------------------------------------
+
+    def first_seen(self, source_id: str, now: datetime) -> datetime:
+        """The moment of the first ever pass over a source: `now` the first time, the same ever after."""
+        self._run(
+            "INSERT INTO source (id, first_seen) VALUES (?, ?) ON CONFLICT DO NOTHING", source_id, now.timestamp()
+        )
+        ((seconds,),) = self._run("SELECT first_seen FROM source WHERE id = ?", source_id)
+        return datetime.fromtimestamp(seconds, UTC)
+
+    def floor(self, source_id: str) -> date | None:
+        """The earliest day that may still hold undone objects of a source; None before the first whole pass."""
+        rows = self._run("SELECT floor FROM source WHERE id = ? AND floor IS NOT NULL", source_id)
+        return date.fromisoformat(rows[0][0]) if rows else None
+
+    def raise_floor(self, source_id: str, day: date) -> bool:
+        """After a pass whose objects were all begun and ended: nothing before `day` is looked for any more.
+
+        Never back, and never past the day of an object (of any source) that is undone or under way.  Whether it moved.
+        """
+        ((oldest,),) = self._run("SELECT min(time) FROM object WHERE state IN ('under way', 'undone')")
+        if oldest is not None:
+            day = min(day, datetime.fromtimestamp(oldest, UTC).date())
+        moved = self._change(
+            "INSERT INTO source (id, first_seen, floor) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET floor = excluded.floor WHERE coalesce(floor, '') < excluded.floor",
+            *(source_id, self._clock().timestamp(), day.isoformat()),
+        )
+        return moved > 0
+
+    # What is to be done -----------------------------------------------------------------------------------------------
+
+    def unknown(self, objects: Sequence[S3Object]) -> list[S3Object]:
+        """Those still to be done, in the order given: never seen, or undone and not to be left alone at present."""
+        rows = self._run(
+            "SELECT value FROM json_each(?) WHERE EXISTS "
+            "(SELECT 1 FROM object WHERE id = value AND NOT (state = 'undone' AND coalesce(retry_at, 0) <= ?))",
+            json.dumps([item.id_prefix for item in objects]),
+            self._seconds(),
+        )
+        known = {key for (key,) in rows}
+        return [item for item in objects if item.id_prefix not in known]
+
+    def interrupted(self) -> list[S3Object]:
+        """What was under way when the program last died and has not ended since, oldest first."""
+        return [entry.source for entry in self._entries("state = 'undone' AND crashes > 0 ORDER BY object.time")]
+
+    def kept(self, limit: int = 100) -> list[Entry]:
+        """What is not simply done (undone, damaged, failed, set aside) with its reason, the newest first."""
+        return self._entries("state NOT IN ('done', 'under way') ORDER BY object.time DESC LIMIT ?", limit)
+
+    def summary(self) -> Summary:
+        """Counts over all that the ledger still remembers."""
+        rows = self._run("SELECT state, count(*), sum(records), max(time) FROM object GROUP BY state")
+        newest = max((row[3] for row in rows if row[0] in {State.DONE, State.DAMAGED}), default=None)
+        return Summary(
+            objects={State(row[0]): row[1] for row in rows},
+            records=sum(row[2] for row in rows),
+            newest=None if newest is None else datetime.fromtimestamp(newest, UTC),
+        )
+
+    # What becomes of an object ----------------------------------------------------------------------------------------
+
+    def begin(self, source: S3Object) -> int:
+        """It is under way.  Which attempt this is: above 1, documents of it may be out already."""
+        self._run("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", source.bucket)
+        ((attempt,),) = self._run(
+            "INSERT INTO object (id, bucket, state, time, attempts, begun, place) "
+            "VALUES (?, (SELECT number FROM bucket WHERE name = ?), 'under way', ?, 1, ?, ?) "
+            "ON CONFLICT DO UPDATE SET state = 'under way', attempts = attempts + 1, place = excluded.place, "
+            "begun = coalesce(begun, excluded.begun), ended = NULL, retry_at = NULL, reason = NULL RETURNING attempts",
+            source.id_prefix,
+            source.bucket,
+            int(source.time.timestamp()),
+            self._seconds(),
+            _place(source),
+        )
+        return int(attempt)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Every record of it is out, there already or a dead letter: done, or damaged where it broke off."""
+        state = State.DAMAGED if outcome.damage else State.DONE
+        self._end(outcome.source, state, outcome.damage, outcome.records)
+
+    def fail(self, source: S3Object, reason: str) -> State:
+        """It could not be done this time: undone, and failed for good once it was tried often and long enough."""
+        now = self._clock()
+        ((attempts, begun),) = self._begun(source)
+        if attempts >= ATTEMPTS and now.timestamp() - begun >= PATIENCE.total_seconds():
+            self._end(source, State.FAILED, f"{reason} (attempt {attempts})")
+            return State.FAILED
+        wait = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
+        self._end(source, State.UNDONE, reason, retry_at=int((now + wait).timestamp()))
+        return State.UNDONE
+
+    def release(self, source: S3Object, reason: str = "") -> None:
+        """It was left undone for a cause that is not its own (a stop, an output that refuses): to be taken again."""
+        self._end(source, State.UNDONE, reason or None)
+
+    def set_aside(self, source: S3Object, reason: str) -> None:
+        """It will not be tried again by itself."""
+        self._end(source, State.SET_ASIDE, reason)
+
+    def prune(self, bucket: str, floor: date) -> int:
+        """Forgets what is done and older than `floor`, the lowest floor of the bucket's sources; how many those were.
+
+        What is damaged, failed or set aside stays KEPT longer.
+        """
+        midnight = datetime.combine(floor, time(), UTC).timestamp()
+        return self._change(
+            "DELETE FROM object WHERE bucket = (SELECT number FROM bucket WHERE name = ?) AND time < ? AND "
+            "(state = 'done' OR (state IN ('damaged', 'failed', 'set aside') AND ended < ?))",
+            bucket,
+            int(midnight),
+            int((self._clock() - KEPT).timestamp()),
+        )
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    def _begun(self, source: S3Object) -> list[Row]:
+        """Its attempts and when the first began; LedgerError where it never did, which is a mistake of the caller."""
+        rows = self._run("SELECT attempts, begun FROM object WHERE id = ?", source.id_prefix)
+        if not rows:
+            raise LedgerError(f"{self._path}: {source} ended without having begun")
+        return rows
+
+    def _end(
+        self, source: S3Object, state: State, reason: str | None, records: int = 0, retry_at: int | None = None
+    ) -> None:
+        """One row's new state; only what is done needs no place any more, as nobody will ask for it."""
+        ended = self._change(
+            "UPDATE object SET state = ?, reason = ?, records = ?, retry_at = ?, ended = ?, "
+            "place = CASE WHEN ? THEN NULL ELSE place END WHERE id = ?",
+            *(state, reason, records, retry_at, self._seconds(), state is State.DONE, source.id_prefix),
+        )
+        if not ended:
+            raise LedgerError(f"{self._path}: {source} ended without having begun")
+
+    def _entries(self, condition: str, *values: object) -> list[Entry]:
+        rows = self._run(_ENTRIES + condition, *values)
+        return [Entry(_object(row), State(row[3]), row[4], row[5]) for row in rows]
+
+    def _take_up(self) -> None:
+        """What an earlier process left under way is undone; failed where it was there each time the program died."""
+        self._run("UPDATE object SET state = 'undone', crashes = crashes + 1 WHERE state = 'under way'")
+        failed = self._change(
+            "UPDATE object SET state = 'failed', ended = ?, reason = 'the program died ' || crashes || ' times while "
+            "this was under way' WHERE state = 'undone' AND crashes >= ?",
+            *(self._seconds(), CRASHES),
+        )
+        if failed:
+            log.error("%d objects are set aside: the program died %d times while they were under way", failed, CRASHES)
+
+    def _seconds(self) -> int:
+        return int(self._clock().timestamp())
+
+    def _run(self, statement: str, *values: object) -> list[Row]:
+        """All rows of one statement, which is a transaction of its own."""
+        with self._lock, explained(self._path):
+            return self._opened().execute(statement, values).fetchall()
+
+    def _change(self, statement: str, *values: object) -> int:
+        """How many rows one statement, a transaction of its own, changed."""
+        with self._lock, explained(self._path):
+            return self._opened().execute(statement, values).rowcount
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise LedgerError(f"the ledger {self._path} is not open")
+        return self._database
+
+
+def _place(source: S3Object) -> str:
+    return json.dumps([source.key, source.etag, source.size, source.account, source.region])
+
+
+def _object(row: Row) -> S3Object:
+    key, etag, size, account, region = json.loads(row[1])
+    return S3Object(row[0], key, etag, size, datetime.fromtimestamp(row[2], UTC), account, region)

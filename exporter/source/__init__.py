@@ -1,0 +1,1 @@
+"""Where flow-log objects come from: which are new, and their bytes."""

@@ -1,0 +1,1 @@
+"""The sources, against a real S3 interface on loopback."""
