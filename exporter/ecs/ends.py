@@ -1,0 +1,80 @@
+"""What the documents say of the inventory's interfaces: JSON text made once a snapshot, gathered by row number."""
+
+import json
+from collections.abc import Mapping
+
+import polars as pl
+
+Template = Mapping[str, "str | Template"]
+
+_CLOUD: Template = {
+    "account": {"id": "account_id"},
+    "region": "region",
+    "availability_zone": "availability_zone",
+    "instance": {"id": "instance_id", "name": "instance_name"},
+    "machine": {"type": "machine_type"},
+    "service": {"name": "service_name"},
+}
+_VPCFLOW: Template = {
+    name: name
+    for name in (
+        "interface_id",
+        "interface_type",
+        "subnet_id",
+        "subnet_name",
+        "vpc_id",
+        "vpc_name",
+        "security_group_ids",
+        "security_group_names",
+        "resource_type",
+        "resource_name",
+    )
+}
+REPORTER = (
+    "region",
+    "availability_zone",
+    "instance_id",
+    "instance_name",
+    "machine_type",
+    "interface_type",
+    "vpc_id",
+    "vpc_name",
+    "subnet_id",
+    "subnet_name",
+)
+"""The owners' columns that stand in for what a record does not say of its own interface."""
+
+
+def end_texts(owners: pl.DataFrame) -> pl.DataFrame:
+    """One row an owner, JSON text for what a document says of it.
+
+    `cloud` and `vpcflow` are objects (null when empty), `security_group_ids` an array, and the REPORTER columns text
+    that is escaped and has no quotes yet.
+    """
+    rows = owners.rows(named=True)
+    columns = {name: [_escaped(row[name]) for row in rows] for name in REPORTER}
+    columns["security_group_ids"] = [_json(row["security_group_ids"]) for row in rows]
+    columns["cloud"] = [_json(_filled(_CLOUD, row)) for row in rows]
+    columns["vpcflow"] = [_json(_filled(_VPCFLOW, row) | _tags(row["tags"])) for row in rows]
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def _filled(template: Template, row: Mapping[str, object]) -> dict[str, object]:
+    """The template with each column's value in the place of its name; what has none is left out."""
+    values = {
+        name: row[column] if isinstance(column, str) else _filled(column, row) for name, column in template.items()
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _tags(text: object) -> dict[str, object]:
+    tags = json.loads(text) if isinstance(text, str) else {}
+    return {"tags": tags} if tags else {}
+
+
+def _json(value: object) -> str | None:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
+
+
+def _escaped(value: object) -> str | None:
+    return json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) and value else None
