@@ -1,0 +1,121 @@
+"""`make bench`: CPU seconds a million records from a gzip file to request bodies, one core, beside a plain Python loop.
+
+Each case runs in a process of its own, one after the other, in turns; the best of the turns counts.  The figures of one
+run are comparable with each other, not with another machine's or another day's: that is what the ratios are for.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RECORDS = 400_000
+LARGE = 2_000_000
+"""Records of an object of about 75 MB, the largest that AWS writes."""
+
+SHOWN = {
+    "both ends": "full document, both ends from an inventory of 2,000 interfaces, Community ID",
+    "no inventory": "document without inventory, Community ID",
+    "inflate": "undoing gzip alone",
+    "plain loop": "plain Python loop with orjson: no inventory, no Community ID",
+}
+
+
+def main() -> None:
+    """Runs the whole bench, or one case where it is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", nargs="?", help="one case alone, as JSON")
+    parser.add_argument("--records", type=int, default=RECORDS, help="records of the object")
+    parser.add_argument("--turns", type=int, default=3, help="runs of each case, of which the best counts")
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(_measure(options.case, options.records)))  # noqa: T201
+    else:
+        _all(options.records, options.turns)
+
+
+def _measure(case: str, records: int) -> dict[str, object]:
+    from bench.cases import CASES  # noqa: PLC0415 - polars reads its settings when it is imported
+    from bench.traffic import sample  # noqa: PLC0415
+
+    cost = CASES[case](sample(records))
+    return {**asdict(cost), "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def _all(records: int, turns: int) -> None:
+    console = Console()
+    console.print(f"an object of {records:,} records with 29 fields (v5); best of {turns} turns, one core\n")
+    best: dict[str, dict] = {}  # type: ignore[type-arg]
+    _child("inflate", records)  # makes the sample
+    for turn in range(turns):
+        for case in SHOWN:
+            console.print(f"  turn {turn + 1}: {case} …", end="\r")
+            cost = _child(case, records)
+            if case not in best or _seconds(cost) < _seconds(best[case]):
+                best[case] = cost
+    _table(console, best)
+    _stages(console, best)
+    large = _child("both ends", LARGE)
+    console.print(
+        f"\nan object of {_large_path().stat().st_size / 1e6:.0f} MB ({large['records']:,} records): "
+        f"peak memory {large['rss'] / 1e6:.0f} MB"
+    )
+
+
+def _large_path() -> Path:
+    from bench.traffic import OUT  # noqa: PLC0415
+
+    return OUT / f"{LARGE}.log.gz"
+
+
+def _child(case: str, records: int) -> dict:  # type: ignore[type-arg]
+    """One case in a process with one thread for polars."""
+    environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
+    command = [sys.executable, "-m", "bench", case, "--records", str(records)]
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)  # noqa: S603
+    return json.loads(ended.stdout)  # type: ignore[no-any-return]
+
+
+def _seconds(cost: dict) -> float:  # type: ignore[type-arg]
+    return float(sum(cost["stages"].values()))
+
+
+def _table(console: Console, best: dict[str, dict]) -> None:  # type: ignore[type-arg]
+    table = Table("case", box=None, pad_edge=False, padding=(0, 2))
+    for head in ("CPU s a million", "records a second", "bytes a document", "peak MB", "of the plain loop"):
+        table.add_column(head, justify="right")
+    plain = _seconds(best["plain loop"]) / best["plain loop"]["records"]
+    for case, what in SHOWN.items():
+        cost = best[case]
+        each = _seconds(cost) / cost["records"]
+        table.add_row(
+            what,
+            f"{each * 1e6:.2f}",
+            f"{1 / each:,.0f}",
+            "" if case == "inflate" else f"{cost['bytes'] / cost['records']:,.0f}",
+            f"{cost['rss'] / 1e6:,.0f}",
+            f"{each / plain:.2f}",
+        )
+    console.print(table)
+
+
+def _stages(console: Console, best: dict[str, dict]) -> None:  # type: ignore[type-arg]
+    cost = best["both ends"]
+    inflate = _seconds(best["inflate"]) / best["inflate"]["records"] * cost["records"]
+    stages = {"inflate": inflate, **cost["stages"]}
+    stages["read"] -= inflate
+    whole = sum(stages.values())
+    console.print("\nstages of the full document")
+    for stage, seconds in stages.items():
+        console.print(f"  {stage:<10}{seconds / cost['records'] * 1e6:6.2f} CPU s a million {seconds / whole:6.0%}")
+
+
+if __name__ == "__main__":
+    main()

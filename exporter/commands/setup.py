@@ -1,0 +1,33 @@
+"""`vpcflow-exporter setup`: what the cluster needs before the first document."""
+
+from rich.console import Console
+from rich.table import Table
+
+from exporter import wiring
+from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
+from exporter.errors import ConfigError, Fault
+from exporter.install import templates
+
+
+def setup(config: ConfigPath = CONFIG_PATH) -> None:
+    """Install or upgrade the templates in Elasticsearch; running it again changes nothing.
+
+    Where a data stream exists with older mappings it is rolled over, so that new documents get the new ones.
+    """
+    settings = loaded(config)
+    target = settings.output.elasticsearch
+    if target is None:
+        raise ConfigError((Fault("output.elasticsearch", "setup installs into a cluster: name one here"),))
+    installed = templates.setup(
+        wiring.cluster(target),
+        namespace=settings.output.namespace,
+        retention=target.retention,
+        index_mode=target.index_mode,
+        shards=target.shards,
+        replicas=target.replicas,
+    )
+    title = f"{installed.stream}, index mode {installed.index_mode}"
+    table = Table("what", "now", "why", title=title, title_justify="left")
+    for step in installed.steps:
+        table.add_row(step.what, step.outcome, step.why)
+    Console().print(table)

@@ -1,0 +1,50 @@
+"""What the log and the metrics say of an object on its way."""
+
+import logging
+
+from exporter.flow import Outcome, Piece, S3Object
+from exporter.metrics import Metrics
+
+log = logging.getLogger("exporter.pipeline")
+
+
+def read(piece: Piece, outcome: Outcome, metrics: Metrics) -> None:
+    """A piece was read: its records, bad lines and skipped lines."""
+    frame = piece.batch.frame
+    outcome.records += frame.height
+    outcome.bad_lines += len(piece.bad)
+    outcome.skipped_lines += piece.skipped
+    metrics.add("records_total", frame.height)
+    metrics.add("bad_lines_total", len(piece.bad))
+    metrics.add("skipped_lines_total", piece.skipped)
+    unknown = [name.removeprefix("extra.") for name in frame.columns if name.startswith("extra.")]
+    if unknown:
+        metrics.add("unknown_fields_total", len(unknown) * frame.height)
+        log.debug("%s has fields that are not known yet: %s", piece.batch.source, ", ".join(unknown))
+
+
+def finished(outcome: Outcome, metrics: Metrics) -> None:
+    """All of an object is out, as far as it could be read."""
+    metrics.add("objects_total", outcome="damaged" if outcome.damage else "done")
+    metrics.observe("object_seconds", outcome.seconds)
+    newest = outcome.source.time.timestamp()
+    metrics.set("newest_object_time_seconds", max(newest, metrics.value("newest_object_time_seconds")))
+    delivered = outcome.delivered
+    log.log(
+        logging.WARNING if outcome.damage or outcome.bad_lines or delivered.refused else logging.INFO,
+        "%s: %d records in %.1f s: %d indexed, %d there already, %d refused, %d bad lines%s",
+        outcome.source,
+        outcome.records,
+        outcome.seconds,
+        delivered.created,
+        delivered.existing,
+        delivered.refused,
+        outcome.bad_lines,
+        f"; damaged: {outcome.damage}" if outcome.damage else "",
+    )
+
+
+def ended(how: str, source: S3Object, metrics: Metrics, error: Exception) -> None:
+    """An object did not go through."""
+    metrics.add("objects_total", outcome=how)
+    log.warning("%s is %s: %s", source, how, error)

@@ -1,0 +1,86 @@
+"""START HERE: one object through all stages, from its bytes in S3 to the ledger's word that it is done."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import Protocol
+
+from exporter import counting
+from exporter.ecs.document import Encoder
+from exporter.errors import ObjectGone, ReadError, SinkError, SourceError, Stopped
+from exporter.flow import Batch, ByteStream, DeadLetter, DeadLetters, Outcome, S3Object, Sink
+from exporter.ledger import Ledger
+from exporter.metrics import Metrics
+from exporter.read.text import TextReader
+
+
+class Objects(Protocol):
+    """Gives an object's bytes."""
+
+    def open(self, source: S3Object) -> AbstractContextManager[ByteStream]:
+        """The stored bytes, from the start."""
+        ...  # pragma: no cover
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages that an object passes, in order; `abandon` ends it between two pieces."""
+
+    objects: Objects
+    reader: TextReader
+    enrich: Callable[[Batch], Batch]
+    encoder: Encoder
+    sink: Sink
+    dead_letters: DeadLetters
+    ledger: Ledger
+    metrics: Metrics
+    abandon: Event
+
+
+def take(source: S3Object, stages: Stages) -> None:
+    """One object, from `under way` to done, damaged, set aside or undone; Stopped is raised again once it is undone."""
+    stages.ledger.begin(source)
+    try:
+        outcome = carry(source, stages)
+    except (ObjectGone, ReadError) as error:
+        stages.ledger.set_aside(source, str(error))
+        counting.ended("set aside", source, stages.metrics, error)
+    except SourceError as error:
+        counting.ended(stages.ledger.fail(source, str(error)), source, stages.metrics, error)
+    except SinkError as error:
+        stages.ledger.release(source, str(error))
+        counting.ended("undone", source, stages.metrics, error)
+    except Stopped:
+        stages.ledger.release(source)
+        raise
+    else:
+        stages.ledger.finish(outcome)
+        counting.finished(outcome, stages.metrics)
+
+
+def carry(source: S3Object, stages: Stages) -> Outcome:
+    """Every record of the object to the sink or to the dead letters; returns when all are there.
+
+    Raises ReadError where nothing of it could be read, SourceError, SinkError and Stopped where it has to be tried
+    again.  Where it breaks off, what stands before the break goes through, and `damage` says so.
+    """
+    outcome, started = Outcome(source), monotonic()
+    delivery = stages.sink.open(source)
+    with stages.objects.open(source) as stream:
+        try:
+            for piece in stages.reader.read(stream, source):
+                stages.dead_letters.keep([DeadLetter(source, bad.row, bad.reason, bad.text) for bad in piece.bad])
+                counting.read(piece, outcome, stages.metrics)
+                for body in stages.encoder.encode(stages.enrich(piece.batch)):
+                    delivery.send(body)
+                if stages.abandon.is_set():
+                    raise Stopped(f"stopped while {source} was under way")
+        except ReadError as error:
+            if not outcome.records and not outcome.bad_lines:
+                raise
+            outcome.damage = str(error)
+    outcome.delivered = delivery.finish()
+    outcome.seconds = monotonic() - started
+    return outcome

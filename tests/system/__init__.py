@@ -1,0 +1,1 @@
+"""The whole program, on moto's AWS and a real Elasticsearch."""
