@@ -57,9 +57,9 @@ def compiled(leaves: Sequence[Leaf | Constant], frame: pl.DataFrame) -> list[pl.
 
 
 def _is_same(column: pl.Series) -> bool:
-    """Whether the column has one value only; a look at three rows tells most others apart."""
-    first = column[0]
-    return bool(first == column[-1] == column[len(column) // 2] and (column == first).all())
+    """Whether the column has one value only; a look at some rows tells most others apart."""
+    some = column.gather_every(max(1, len(column) // 16))
+    return some.n_unique() == 1 and bool((column == column[0]).all())
 
 
 def _literal(leaf: Leaf, frame: pl.DataFrame) -> str:
@@ -97,7 +97,7 @@ def _members(tree: Tree, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> I
             yield key
             yield from _value(node, (*path, name), sure)
         else:
-            yield _optional(node, key, (*path, name), sure)
+            yield from _optional(node, key, (*path, name), sure)
     yield "}"
 
 
@@ -113,17 +113,72 @@ def _value(node: "Tree | Leaf | Constant", path: tuple[str, ...], sure: set[tupl
         yield quote
 
 
-def _optional(node: "Tree | Leaf | Constant", key: str, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> pl.Expr:
-    """Key and value for the records that have it, null for the others."""
+def _optional(
+    node: "Tree | Leaf | Constant", key: str, path: tuple[str, ...], sure: set[tuple[str, ...]]
+) -> Iterator[Segment]:
+    """Key and value for the records that have it, nulls for the others.  Values are never copied, only what is around.
+
+    `key` begins with a comma.
+    """
     opening, closing = key, ""
     while isinstance(node, dict) and len(node) == 1:
         ((name, node),) = node.items()
         path, opening, closing = (*path, name), f"{opening}{{{json.dumps(name)}:", closing + "}"
-    if isinstance(node, dict):
-        inner = [_optional(below, f",{json.dumps(name)}:", (*path, name), sure) for name, below in node.items()]
-        text = pl.concat_str(inner, ignore_nulls=True).str.strip_prefix(",")
-        return pl.when(text != "").then(pl.concat_str(pl.lit(opening + "{"), text, pl.lit("}" + closing)))
-    return pl.concat_str(_merged((opening, *_value(node, path, sure), closing)))
+    if isinstance(node, Leaf):
+        yield from _known(node, _choice(_is_known(node), opening + '"' * node.quoted), closing)
+    elif isinstance(node, dict):
+        leaves = {name: below for name, below in node.items() if isinstance(below, Leaf)}
+        make = _optional_leaves if len(leaves) == len(node) else _optional_object
+        yield from make(node, opening + "{", path, sure)  # type: ignore[arg-type]
+        yield _choice(_any_known(node), "}" + closing)
+
+
+def _choice(code: pl.Expr, *texts: str) -> pl.Expr:
+    """Nothing for code 0, the first text for 1, and so on: a look-up in a table costs a fraction of a `when`."""
+    return pl.lit(pl.Series([None, *texts], dtype=pl.String)).gather(code)
+
+
+def _is_known(leaf: Leaf) -> pl.Expr:
+    return pl.col(leaf.column).is_not_null().cast(pl.UInt8)
+
+
+def _known(leaf: Leaf, opening: pl.Expr, closing: str = "") -> Iterator[Segment]:
+    """The leaf's value and what is around it, where there is a value."""
+    closing = '"' * leaf.quoted + closing
+    yield opening
+    yield pl.col(leaf.column)
+    if closing:
+        yield _choice(_is_known(leaf), closing)
+
+
+def _optional_leaves(leaves: dict[str, Leaf], opening: str, *_: object) -> Iterator[Segment]:
+    """The values of an object without a sure one: whichever is the first of them in a record opens the object."""
+    before = pl.lit(0, dtype=pl.UInt8)
+    for name, leaf in leaves.items():
+        key = json.dumps(name) + ":" + '"' * leaf.quoted
+        known = _is_known(leaf)
+        yield from _known(leaf, _choice(known * (before + 1), opening + key, "," + key))
+        before = before | known
+
+
+def _optional_object(tree: Tree, opening: str, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> Iterator[Segment]:
+    """The members of an object without a sure one and with objects below it."""
+    inner: list[Segment] = []
+    for name, below in tree.items():
+        inner += _optional(below, f",{json.dumps(name)}:", (*path, name), sure)
+    text = pl.concat_str(_merged(inner), ignore_nulls=True).str.strip_prefix(",")
+    yield pl.when(text != "").then(pl.concat_str(pl.lit(opening), text))
+
+
+def _any_known(tree: Tree) -> pl.Expr:
+    """1 where a record has anything of an object that has nothing sure, else 0."""
+    known = pl.lit(0, dtype=pl.UInt8)
+    for below in tree.values():
+        if isinstance(below, Leaf):
+            known = known | _is_known(below)
+        elif isinstance(below, dict):
+            known = known | _any_known(below)
+    return known
 
 
 def _merged(segments: Iterator[Segment] | Sequence[Segment]) -> list[pl.Expr]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from exporter.ecs.community_id import community_ids
@@ -87,6 +88,8 @@ _ADDRESSES = ("srcaddr", "dstaddr", "pkt_srcaddr", "pkt_dstaddr")
 _FIRST_SLICE = 256
 _LONGEST = (2**63 - 1) // 1000
 """Microseconds of the longest duration that is a `long` of nanoseconds (292 years)."""
+_SECOND = 1_000_000
+_TABLE_SECONDS = 20_000
 _ISO = "%Y-%m-%dT%H:%M:%S%.3fZ"
 
 Columns = dict[str, pl.Expr]
@@ -217,7 +220,16 @@ def _times(part: pl.DataFrame, batch: Batch) -> Columns:
 
 
 def _iso(column: pl.Series) -> pl.Series:
-    name = column.name
+    """Whole seconds within a few hours, which is what an object holds, are looked up in a table of all of these."""
+    name, first = column.name, column.min()
+    if column.null_count() == 0 and column.len():
+        since = column.to_physical().to_numpy() - column.to_physical().min()
+        seconds = since // _SECOND
+        last = int(seconds.max())
+        if last < _TABLE_SECONDS and (seconds * _SECOND == since).all():
+            times = pl.Series([first]).cast(pl.Datetime("us")).new_from_index(0, last + 1)
+            table = times + pl.Series(np.arange(last + 1) * _SECOND).cast(pl.Duration("us"))
+            return table.dt.to_string(_ISO).gather(seconds)
     distinct = column.unique().to_frame().with_columns(text=pl.col(name).dt.to_string(_ISO))
     return column.to_frame().join(distinct, on=name, how="left", nulls_equal=True, maintain_order="left")["text"]
 
@@ -263,22 +275,22 @@ def _orchestrator(part: pl.DataFrame) -> Columns:
 
 def _related(part: pl.DataFrame, present: list[str], batch: Batch) -> pl.Expr:
     """The record's addresses as a JSON array, each once; null where there is none."""
-    codes = part.select(pl.col(present).to_physical())
-    repeats = codes.select(
-        pl.any_horizontal(pl.lit(value=False), *(pl.col(earlier) == pl.col(name) for earlier in present[:position]))
-        .fill_null(value=False)
-        .alias(name)
-        for position, name in enumerate(present)
-    )
-    wanted = [name for name in present if not (repeats[name] | codes[name].is_null()).all()]
-    listed = pl.lit(pl.select(pl.concat_str(pl.lit(',"'), pl.lit(batch.addresses.text), pl.lit('"'))).to_series())
-    texts = [
-        listed.gather(pl.lit(codes[name].set(repeats[name], None)) if repeats[name].any() else pl.lit(codes[name]))
-        for name in wanted
-    ]
+    count = len(batch.addresses.text)
+    listed = pl.select(pl.concat_str(pl.lit(',"'), pl.lit(batch.addresses.text), pl.lit('"'))).to_series()
+    listed = pl.concat([listed, pl.Series([""])])
+    nothing, texts = np.uint32(count), []
+    earlier: list[npt.NDArray[np.uint32]] = []
+    for name in present:
+        codes = part[name].to_physical().fill_null(nothing).to_numpy()
+        wanted = codes
+        for other in earlier:
+            wanted = np.where(codes == other, nothing, wanted)
+        earlier.append(codes)
+        if (wanted != nothing).any():
+            texts.append(pl.lit(listed.gather(wanted)))
     if not texts:
         return pl.lit(None, dtype=pl.String)
-    inner = pl.concat_str(texts, ignore_nulls=True).str.strip_prefix(",")
+    inner = pl.concat_str(texts).str.strip_prefix(",")
     return pl.when(inner != "").then(pl.concat_str(pl.lit("["), inner, pl.lit("]")))
 
 
