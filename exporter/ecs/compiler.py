@@ -9,6 +9,7 @@ costs a piece of text of its own.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import polars as pl
 
@@ -33,7 +34,17 @@ class Constant:
     text: str
 
 
-Tree = dict[str, "Tree | Leaf | Constant"]
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Ready members of the object at a path: a String column of `,"name":value` once or several times, else null."""
+
+    path: tuple[str, ...]
+    column: str
+
+
+Node: TypeAlias = "Tree | Leaf | Constant | Members"
+Tree: TypeAlias = dict[str, Node]
+Part: TypeAlias = Leaf | Constant | Members
 Segment = str | pl.Expr
 
 
@@ -43,17 +54,22 @@ def constant(path: str, value: object) -> Constant:
     return Constant(tuple(path.split(".")), text.encode("utf-8", "replace").decode())
 
 
-def compiled(leaves: Sequence[Leaf | Constant], frame: pl.DataFrame) -> list[pl.Expr]:
+def compiled(parts: Sequence[Part], frame: pl.DataFrame) -> list[pl.Expr]:
     """What pl.concat_str(…, ignore_nulls=True) makes the documents of `frame` from, without line ends."""
     nulls = {column.name: column.null_count() for column in frame}
-    same = {column.name for column in frame if not nulls[column.name] and _is_same(column)}
-    there = [
-        Constant(leaf.path, _literal(leaf, frame)) if isinstance(leaf, Leaf) and leaf.column in same else leaf
-        for leaf in leaves
-        if isinstance(leaf, Constant) or nulls[leaf.column] < frame.height
+    there = [part for part in parts if isinstance(part, Constant) or nulls[part.column] < frame.height]
+    known = [
+        _constant_if_same(part, frame) if isinstance(part, Leaf) and not nulls[part.column] else part for part in there
     ]
-    sure = {leaf.path for leaf in there if isinstance(leaf, Constant) or nulls[leaf.column] == 0}
-    return _merged(_members(_tree(there), (), sure))
+    sure = {
+        part.path for part in known if isinstance(part, Constant) or (isinstance(part, Leaf) and not nulls[part.column])
+    }
+    return _merged(_members(_tree(known), (), sure))
+
+
+def _constant_if_same(leaf: Leaf, frame: pl.DataFrame) -> Leaf | Constant:
+    column, quote = frame[leaf.column], '"' * leaf.quoted
+    return Constant(leaf.path, f"{quote}{column[0]}{quote}") if _is_same(column) else leaf
 
 
 def _is_same(column: pl.Series) -> bool:
@@ -62,29 +78,25 @@ def _is_same(column: pl.Series) -> bool:
     return some.n_unique() == 1 and bool((column == column[0]).all())
 
 
-def _literal(leaf: Leaf, frame: pl.DataFrame) -> str:
-    quote = '"' * leaf.quoted
-    return f"{quote}{frame[leaf.column][0]}{quote}"
-
-
-def _tree(leaves: Sequence[Leaf | Constant]) -> Tree:
+def _tree(parts: Sequence[Part]) -> Tree:
     tree: Tree = {}
-    for leaf in leaves:
+    for part in parts:
+        *above, last = (*part.path, f"\0{part.column}") if isinstance(part, Members) else part.path
         node = tree
-        for name in leaf.path[:-1]:
+        for name in above:
             below = node.setdefault(name, {})
             if not isinstance(below, dict):
-                raise TypeError(f"{'.'.join(leaf.path)}: {name} is a value already")
+                raise TypeError(f"{'.'.join(part.path)}: {name} is a value already")
             node = below
-        node[leaf.path[-1]] = leaf
+        node[last] = part
     return tree
 
 
-def _is_sure(node: "Tree | Leaf | Constant", sure: set[tuple[str, ...]]) -> bool:
+def _is_sure(node: Node, sure: set[tuple[str, ...]]) -> bool:
     """Whether every document has this value, or something of this object."""
     if isinstance(node, dict):
         return any(_is_sure(below, sure) for below in node.values())
-    return node.path in sure
+    return not isinstance(node, Members) and node.path in sure
 
 
 def _members(tree: Tree, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> Iterator[Segment]:
@@ -101,30 +113,30 @@ def _members(tree: Tree, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> I
     yield "}"
 
 
-def _value(node: "Tree | Leaf | Constant", path: tuple[str, ...], sure: set[tuple[str, ...]]) -> Iterator[Segment]:
+def _value(node: Node, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> Iterator[Segment]:
     if isinstance(node, dict):
         yield from _members(node, path, sure)
     elif isinstance(node, Constant):
         yield node.text
-    else:
+    elif isinstance(node, Leaf):
         quote = '"' * node.quoted
         yield quote
         yield pl.col(node.column)
         yield quote
 
 
-def _optional(
-    node: "Tree | Leaf | Constant", key: str, path: tuple[str, ...], sure: set[tuple[str, ...]]
-) -> Iterator[Segment]:
+def _optional(node: Node, key: str, path: tuple[str, ...], sure: set[tuple[str, ...]]) -> Iterator[Segment]:
     """Key and value for the records that have it, nulls for the others.  Values are never copied, only what is around.
 
     `key` begins with a comma.
     """
     opening, closing = key, ""
-    while isinstance(node, dict) and len(node) == 1:
+    while isinstance(node, dict) and len(node) == 1 and not isinstance(next(iter(node.values())), Members):
         ((name, node),) = node.items()
         path, opening, closing = (*path, name), f"{opening}{{{json.dumps(name)}:", closing + "}"
-    if isinstance(node, Leaf):
+    if isinstance(node, Members):
+        yield pl.col(node.column)
+    elif isinstance(node, Leaf):
         yield from _known(node, _choice(_is_known(node), opening + '"' * node.quoted), closing)
     elif isinstance(node, dict):
         leaves = {name: below for name, below in node.items() if isinstance(below, Leaf)}
@@ -138,7 +150,7 @@ def _choice(code: pl.Expr, *texts: str) -> pl.Expr:
     return pl.lit(pl.Series([None, *texts], dtype=pl.String)).gather(code)
 
 
-def _is_known(leaf: Leaf) -> pl.Expr:
+def _is_known(leaf: Leaf | Members) -> pl.Expr:
     return pl.col(leaf.column).is_not_null().cast(pl.UInt8)
 
 
@@ -174,7 +186,7 @@ def _any_known(tree: Tree) -> pl.Expr:
     """1 where a record has anything of an object that has nothing sure, else 0."""
     known = pl.lit(0, dtype=pl.UInt8)
     for below in tree.values():
-        if isinstance(below, Leaf):
+        if isinstance(below, Leaf | Members):
             known = known | _is_known(below)
         elif isinstance(below, dict):
             known = known | _any_known(below)

@@ -30,6 +30,10 @@ _VPCFLOW: Template = {
         "resource_name",
     )
 }
+_OWN_CLOUD: Template = {name: _CLOUD[name] for name in ("instance", "machine")}
+_OWN_VPCFLOW: Template = {
+    name: name for name in ("instance_id", "interface_type", "vpc_name", "subnet_name", "security_group_ids")
+}
 REPORTER = (
     "region",
     "availability_zone",
@@ -49,13 +53,16 @@ def end_texts(owners: pl.DataFrame) -> pl.DataFrame:
     """One row an owner, JSON text for what a document says of it.
 
     `cloud` and `vpcflow` are objects (null when empty), `security_group_ids` an array, and the REPORTER columns text
-    that is escaped and has no quotes yet.
+    that is escaped and has no quotes yet.  `own_cloud` and `own_vpcflow` are members, each behind a comma, of the
+    objects of the same names: what a record of the owner's own says that has nothing of this itself.
     """
     rows = owners.rows(named=True)
     columns = {name: [_escaped(row[name]) for row in rows] for name in REPORTER}
     columns["security_group_ids"] = [_json(row["security_group_ids"]) for row in rows]
     columns["cloud"] = [_json(_filled(_CLOUD, row)) for row in rows]
     columns["vpcflow"] = [_json(_filled(_VPCFLOW, row) | _tags(row["tags"])) for row in rows]
+    columns["own_cloud"] = [_members(_filled(_OWN_CLOUD, row)) for row in rows]
+    columns["own_vpcflow"] = [_members(_filled(_OWN_VPCFLOW, row)) for row in rows]
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
@@ -74,6 +81,11 @@ def _tags(text: object) -> dict[str, object]:
 
 def _json(value: object) -> str | None:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
+
+
+def _members(document: dict[str, object]) -> str | None:
+    text = _json(document)
+    return f",{text[1:-1]}" if text else None
 
 
 def _escaped(value: object) -> str | None:
