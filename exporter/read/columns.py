@@ -34,7 +34,8 @@ def batch_of(
 
     What only looks odd, such as a keyword `+5`, passes in lines that `lines.py` has examined.
     """
-    if not _even(text, len(columns)) or not (examined or _typed(text, columns)):
+    height = line_count(text)
+    if not _even(text, height, len(columns)) or not (examined or _typed(text, columns)):
         return None
     address = pl.Categorical(pl.Categories.random())
     # polars drops a byte order mark at the start, and inflates what starts like zlib's or zstd's data (`x^`).
@@ -54,7 +55,7 @@ def batch_of(
         )
     except pl.exceptions.PolarsError:
         return None
-    if frame.height != text.count(b"\n") or frame[_OVERFLOW].null_count() != frame.height:
+    if frame.height != height or frame[_OVERFLOW].null_count() != frame.height:
         return None
     frame = frame.drop(_OVERFLOW)
     addresses = _addresses(frame)
@@ -90,19 +91,24 @@ def _schema(columns: tuple[str, ...], address: pl.Categorical) -> dict[str, pl.D
     return types | {_OVERFLOW: pl.String()}
 
 
-def _even(text: bytes, width: int) -> bool:
+def line_count(text: bytes) -> int:
+    """How many newlines there are, several times faster than bytes.count finds one after the other."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
+
+
+def _even(text: bytes, height: int, width: int) -> bool:
     """Whether each blank or newline stands alone, there are `width` of them a line, and no other control character.
 
     So no field is empty, no blank doubled and no line blank.  Whether each single line has `width` fields, and not one
     more where another has one less, tells the overflow column.
     """
     codes = np.frombuffer(text, np.uint8)
-    blank, newlines = codes <= ord(" "), text.count(b"\n")
+    blank = codes <= ord(" ")
     return not (
         (blank[1:] & blank[:-1]).any()
         or blank[:1].any()
-        or np.count_nonzero(blank) != newlines * width
-        or np.count_nonzero(codes < ord(" ")) != newlines
+        or np.count_nonzero(blank) != height * width
+        or np.count_nonzero(codes < ord(" ")) != height
     )
 
 

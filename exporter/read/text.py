@@ -14,7 +14,7 @@ from exporter import fields
 from exporter.errors import Damaged, ReadError, Unrecognised
 from exporter.flow import BadLine, Batch, ByteStream, Piece, S3Object
 from exporter.read import lines
-from exporter.read.columns import batch_of
+from exporter.read.columns import batch_of, line_count
 from exporter.read.inflate import inflated
 
 PIECE_BYTES = 4 * 1024 * 1024
@@ -56,7 +56,7 @@ class TextReader:
                 columns = parsed.columns
                 yield parsed.piece
                 self._bear(bad, formats)
-            row += text.count(b"\n")
+            row += line_count(text)
             if row > _MOST_ROWS:
                 raise ReadError(f"more than {_MOST_ROWS:,} lines: the rest was not read")
         if damage:
@@ -82,7 +82,7 @@ class TextReader:
             for segment in lines.examine(part, row, columns):
                 columns = segment.columns
                 yield _Parsed(self._examined(segment, source), columns)
-            row += part.count(b"\n")
+            row += line_count(part)
 
     def _examined(self, segment: lines.Segment, source: S3Object) -> Piece:
         """The good lines of a segment, by the fast way."""
