@@ -1,6 +1,6 @@
 """Nothing is undocumented: commands, options, metrics, releases; and links lead somewhere.
 
-python -m tests.test_docs        writes docs/commands.md and docs/metrics.md anew, from the program's own tables
+python -m tests.test_docs        writes docs/{commands,documents,metrics}.md anew, from the program's own tables
 """
 
 import re
@@ -14,7 +14,9 @@ import typer
 
 from exporter import __version__
 from exporter.__main__ import app
+from exporter.fields import FIELDS
 from exporter.metrics import METRICS
+from tests.install.paths import ALL
 
 ROOT = Path(__file__).parents[1]
 AGAIN = "Written by `python -m tests.test_docs` from the program itself: change that, then run it."
@@ -62,7 +64,81 @@ def metrics_page() -> str:
     return "\n\n".join(["# Metrics", AGAIN, intro, table(("metric", "kind", "labels", "what"), rows)]) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/commands.md": commands_page, "docs/metrics.md": metrics_page}
+DERIVED_MEANING = {
+    "@timestamp": "the record's end, else its start, else the time of its object",
+    "event.kind": "event",
+    "event.category": "network",
+    "event.dataset": "aws.vpcflow",
+    "event.module": "aws",
+    "event.type": "connection, and allowed or denied by the action; not for NODATA and SKIPDATA",
+    "event.outcome": "success for ACCEPT, failure for REJECT",
+    "event.duration": "end less start, in nanoseconds",
+    "event.ingested": "when this program made the document",
+    "event.original": "the record's line, where `output.event_original` is on",
+    "data_stream": "type logs, dataset aws.vpcflow, the configured namespace",
+    "ecs.version": "9.4.0",
+    "cloud.provider": "aws",
+    "cloud.instance.name": "of the reporting interface's instance, where the record names no other one",
+    "cloud.machine.type": "as above",
+    "cloud.origin": "of the source end's interface: account, region, zone id, instance, machine type, service",
+    "cloud.target": "the same of the destination end's",
+    "network.transport": "IANA's keyword for the protocol, in lower case; none where IANA has none",
+    "network.type": "ipv4 or ipv6, from the addresses",
+    "network.community_id": "Community ID v1, seed 0; ports only for ICMP, TCP, UDP, ICMPv6 and SCTP",
+    "related.ip": "all addresses of the record, each once",
+    "source.locality": "internal or external; neither for link-local, multicast and other special addresses",
+    "destination.locality": "the same of the destination",
+    "flow.locality": "internal where both ends are, external where both are known and one is",
+    "orchestrator.type": "ecs, where the record names an ECS cluster",
+    "aws.s3": "bucket and key of the object",
+    "log.offset": "the line in the object, the header being 0",
+    "log.file.path": "the file, in documents of `convert`",
+    "aws.vpcflow.tcp_flags_array": "the names of the flags, in bit order; none for 0",
+    "aws.vpcflow.vpc_name": "the Name tag of the reporting interface's VPC",
+    "aws.vpcflow.subnet_name": "the Name tag of its subnet",
+    "aws.vpcflow.security_group_ids": "of the reporting interface",
+    "aws.vpcflow.source": "the source end's interface: type, subnet, VPC, groups, the resource behind it, chosen tags",
+    "aws.vpcflow.destination": "the same of the destination end's",
+    "aws.vpcflow.extra": "fields of the record that are not known yet, by their names",
+}
+"""What a document has beside the record's own fields; a path stands for all below it."""
+
+
+DOCUMENTS_RULES = """\
+A field without a value is left out: a document has no nulls, no `-`, no empty objects or arrays. What a record says
+always wins over the inventory. Where the record has no `vpc-id`, `subnet-id`, `instance-id`, `region`, `az-id` or
+`interface-type`, the inventory's value for its interface stands in; for the account and the region, the object's key
+after that."""
+
+
+def documents_page() -> str:
+    """docs/documents.md."""
+    of_records = (
+        (f"`{field.name}`", f"v{field.since}", ", ".join(f"`{path}`" for path in field.paths), field.kind.value)
+        for field in FIELDS
+    )
+    derived = ((f"`{path}`", meaning) for path, meaning in DERIVED_MEANING.items())
+    return (
+        "\n\n".join(
+            (
+                "# Documents",
+                AGAIN,
+                DOCUMENTS_RULES,
+                "## Fields of the record",
+                table(("field", "since", "in the document", "kind"), of_records),
+                "## Derived",
+                table(("in the document", "what"), derived),
+            )
+        )
+        + "\n"
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/commands.md": commands_page,
+    "docs/documents.md": documents_page,
+    "docs/metrics.md": metrics_page,
+}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -83,6 +159,11 @@ def test_every_option_says_what_it_does() -> None:
     silent = [f"{name} {each.name}" for name, command in COMMANDS.items() for each in command.params if not each.help]
     assert silent == []
     assert [name for name, command in COMMANDS.items() if not command.help] == []
+
+
+def test_every_path_of_the_mappings_is_explained() -> None:
+    explained = {path for field in FIELDS for path in field.paths} | set(DERIVED_MEANING)
+    assert [path for path in ALL if not any(path == each or path.startswith(f"{each}.") for each in explained)] == []
 
 
 def test_every_metric_is_named() -> None:

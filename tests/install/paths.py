@@ -24,7 +24,7 @@ _KEYWORDS = """
     data_stream.dataset data_stream.namespace data_stream.type
     destination.locality ecs.version
     event.category event.dataset event.kind event.module event.original event.outcome event.type
-    flow.locality network.community_id network.transport network.type orchestrator.type source.locality
+    flow.locality log.file.path network.community_id network.transport network.type orchestrator.type source.locality
 """
 
 _CLOUD_END = "account.id availability_zone instance.id instance.name machine.type region service.name"
