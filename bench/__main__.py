@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 RECORDS = 400_000
-LARGE = 2_000_000
+LARGE = 2_400_000
 """Records of an object of about 75 MB, the largest that AWS writes."""
 
 SHOWN = {
