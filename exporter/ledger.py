@@ -204,14 +204,13 @@ class Ledger:
         """It is under way.  Which attempt this is: above 1, documents of it may be out already."""
         self._run("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", source.bucket)
         ((attempt,),) = self._run(
-            "INSERT INTO object (id, bucket, state, time, attempts, begun, place) "
-            "VALUES (?, (SELECT number FROM bucket WHERE name = ?), 'under way', ?, 1, ?, ?) "
+            "INSERT INTO object (id, bucket, state, time, attempts, place) "
+            "VALUES (?, (SELECT number FROM bucket WHERE name = ?), 'under way', ?, 1, ?) "
             "ON CONFLICT DO UPDATE SET state = 'under way', attempts = attempts + 1, place = excluded.place, "
-            "begun = coalesce(begun, excluded.begun), ended = NULL, retry_at = NULL, reason = NULL RETURNING attempts",
+            "ended = NULL, retry_at = NULL, reason = NULL RETURNING attempts",
             source.id_prefix,
             source.bucket,
             int(source.time.timestamp()),
-            self._seconds(),
             _place(source),
         )
         return int(attempt)
@@ -224,16 +223,16 @@ class Ledger:
     def fail(self, source: S3Object, reason: str) -> State:
         """It could not be done this time: undone, and failed for good once it was tried often and long enough."""
         now = self._clock()
-        ((attempts, begun),) = self._begun(source)
-        if attempts >= ATTEMPTS and now.timestamp() - begun >= PATIENCE.total_seconds():
-            self._end(source, State.FAILED, f"{reason} (attempt {attempts})")
+        failures, failing = self._failed(source)
+        if failures >= ATTEMPTS and now.timestamp() - failing >= PATIENCE.total_seconds():
+            self._end(source, State.FAILED, f"{reason} (attempt {failures})")
             return State.FAILED
-        wait = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
+        wait = min(FIRST_WAIT * 2 ** min(failures - 1, 20), LONGEST_WAIT)
         self._end(source, State.UNDONE, reason, retry_at=int((now + wait).timestamp()))
         return State.UNDONE
 
     def release(self, source: S3Object, reason: str = "") -> None:
-        """It was left undone for a cause that is not its own (a stop, an output that refuses): to be taken again."""
+        """It was left undone for a cause that is not its own (a stop, an output that refuses); no failure counts."""
         self._end(source, State.UNDONE, reason or None)
 
     def set_aside(self, source: S3Object, reason: str) -> None:
@@ -256,12 +255,17 @@ class Ledger:
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    def _begun(self, source: S3Object) -> list[Row]:
-        """Its attempts and when the first began; LedgerError where it never did, which is a mistake of the caller."""
-        rows = self._run("SELECT attempts, begun FROM object WHERE id = ?", source.id_prefix)
+    def _failed(self, source: S3Object) -> tuple[int, int]:
+        """Counts one more failure of its own: how many that makes, and since when."""
+        rows = self._run(
+            "UPDATE object SET failures = failures + 1, failing = coalesce(failing, ?) WHERE id = ? "
+            "RETURNING failures, failing",
+            self._seconds(),
+            source.id_prefix,
+        )
         if not rows:
             raise LedgerError(f"{self._path}: {source} ended without having begun")
-        return rows
+        return rows[0][0], rows[0][1]
 
     def _end(
         self, source: S3Object, state: State, reason: str | None, records: int = 0, retry_at: int | None = None

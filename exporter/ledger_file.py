@@ -34,7 +34,8 @@ MIGRATIONS: tuple[str, ...] = (
         records INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
         crashes INTEGER NOT NULL DEFAULT 0,
-        begun INTEGER,                  -- the first time
+        failures INTEGER NOT NULL DEFAULT 0,
+        failing INTEGER,                -- since the first of them
         ended INTEGER,
         retry_at INTEGER,
         reason TEXT,

@@ -228,13 +228,13 @@ def secret_file(path: Path, check: Callable[[str], str]) -> str:
 
 _BUCKET = r"(?!.*\.\.)(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _BUCKET_IS = "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, without s3:// and without a path"
-_PREFIX_IS = "the start of the keys, before AWSLogs/: at most 900 characters, no slash in front"
+_PREFIX_IS = "only what stands before AWSLogs/ in the keys: at most 900 characters, no slash in front"
 _REGION_IS = "a region's name such as eu-central-1"
 _TAG_IS = "a tag's key: 1 to 128 letters, digits, blanks and . : / = + - @ _"
 
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
 Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_IS)]
-Prefix = Annotated[str, _matching(r"(?!/)[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
+Prefix = Annotated[str, _matching(r"(?!/|(.*/)?AWSLogs(/|$))[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
 Region = Annotated[str, _matching(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}", _REGION_IS)]
 TagKey = Annotated[str, _matching(r"[\w .:/=+@-]{1,128}", _TAG_IS)]
 Profile = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{1,128}", "a profile's name: 1 to 128 characters")]

@@ -196,7 +196,7 @@ URL = "expected a URL such as https://es.example.com:9200: http or https, a host
 LISTEN = "expected HOST:PORT such as 127.0.0.1:9417 or [::]:9417; given: {}"
 CLOUD_ID = "expected a cloud id as Elastic Cloud shows it: NAME:TEXT-IN-BASE64"
 FINGERPRINT = "expected the certificate's SHA-256: 64 hexadecimal digits, with or without colons; given: {}"
-PREFIX = "expected the start of the keys, before AWSLogs/: at most 900 characters, no slash in front; given: {}"
+PREFIX = "expected only what stands before AWSLogs/ in the keys: at most 900 characters, no slash in front; given: {}"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +233,8 @@ PREFIX = "expected the start of the keys, before AWSLogs/: at most 900 character
         ("source.s3.0.bucket", "10.0.0.1", BUCKET.format("'10.0.0.1'")),
         ("source.s3.0.bucket", "abc-", BUCKET.format("'abc-'")),
         ("source.s3.0.prefix", "/team", PREFIX.format("'/team'")),
+        ("source.s3.0.prefix", "AWSLogs/", PREFIX.format("'AWSLogs/'")),
+        ("source.s3.0.prefix", "team/AWSLogs", PREFIX.format("'team/AWSLogs'")),
         ("source.s3.0.region", "eu-central", "expected a region's name such as eu-central-1; given: 'eu-central'"),
         ("source.s3", "[]", "expected at least one entry; given: a list"),
         ("source.s3", "flow-logs", "expected a list"),

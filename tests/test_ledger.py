@@ -138,6 +138,15 @@ def test_a_released_object_is_taken_again_at_once(ledger: Ledger) -> None:
     assert ledger.begin(FIRST) == 2
 
 
+def test_a_release_is_no_failure(ledger: Ledger, clock: Clock) -> None:
+    for _ in range(9):
+        ledger.begin(FIRST)
+        ledger.release(FIRST, "the output refuses")
+        clock.ahead(days=1)
+    ledger.begin(FIRST)
+    assert ledger.fail(FIRST, "no connection") is State.UNDONE
+
+
 def test_an_object_that_never_began_cannot_end(ledger: Ledger) -> None:
     told = "s3://logs/AWSLogs/first ended without having begun"
     with pytest.raises(LedgerError, match=told):

@@ -6,7 +6,8 @@ Who an end is, the first of these that tells; else nobody, for nothing is guesse
 2. the reporting interface, where the address is one of its own;
 3. the reporting interface, where flow-direction says that it is this end (egress: the source, ingress: the
    destination, which is how AWS defines it) and the other end's address is not its own;
-4. the only owner of the address in the whole inventory.
+4. the only owner of the address in the whole inventory; of an address that is not unique in the world, not where the
+   record names a VPC, or without one an account, that the inventory does not know: it may have the same ranges.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,15 @@ ENDS: dict[str, str] = {"source": "srcaddr", "destination": "dstaddr"}
 
 REPORTING: dict[str, str] = {"source": "egress", "destination": "ingress"}
 """The flow-direction of records in which an end is the reporting interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """One end's address of every record, as the index counts them; `anywhere` where its owner may be in any VPC."""
+
+    present: Flags
+    known: Integers
+    anywhere: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +64,18 @@ def enrich(batch: Batch, snapshot: Snapshot | None, metrics: Metrics) -> Batch:
     index = snapshot.index
     position = find(index.addresses, keys_of(batch.addresses))
     names = locality(batch.addresses, snapshot.networks, index.owned[position])
+    unique = np.append((locality(batch.addresses) == "external").fill_null(value=False).to_numpy(), np.False_)
     reporter = _looked_up(batch.frame, "interface_id", index.interfaces)
     vpc = np.where(
         _present(batch.frame, "vpc_id"), _looked_up(batch.frame, "vpc_id", index.vpcs), index.vpc_of[reporter]
     )
-    ends = {end: _end(index, column, np.append(position, -1), vpc, reporter) for end, column in codes.items()}
+    ours = (vpc >= 0) | ~_foreign(batch.frame, index, vpc)
+    known = np.append(position, -1)
+    ends: dict[str, _End] = {}
+    for end, column in codes.items():
+        place = column.fill_null(len(position)).to_numpy()
+        at = _Addresses(place < len(position), known[place], unique[place] | ours)
+        ends[end] = _end(index, at, vpc, reporter)
     owners = _owners(batch.frame, ends, reporter)
     _count(codes, owners, metrics)
     frame = batch.frame.with_columns(
@@ -82,6 +99,14 @@ def _present(frame: pl.DataFrame, column: str) -> Flags:
     return frame[column].is_not_null().to_numpy() if column in frame.columns else np.zeros(frame.height, dtype=bool)
 
 
+def _foreign(frame: pl.DataFrame, index: Index, vpc: Integers) -> Flags:
+    """Which of the records without a known VPC are surely of a place that the inventory does not know."""
+    if (vpc >= 0).all():
+        return np.zeros(frame.height, dtype=bool)
+    account = _present(frame, "account_id") & (_looked_up(frame, "account_id", index.accounts) < 0)
+    return _present(frame, "vpc_id") | account
+
+
 def _looked_up(frame: pl.DataFrame, column: str, table: Mapping[str, int]) -> Integers:
     """What the table has for each record's text in the column, else -1; asks once per distinct text."""
     if column not in frame.columns:
@@ -95,17 +120,17 @@ def _looked_up(frame: pl.DataFrame, column: str, table: Mapping[str, int]) -> In
     return np.take(np.array([*found, -1], dtype=np.int64), codes.fill_null(len(found)).to_numpy())
 
 
-def _end(index: Index, codes: pl.Series, position: Integers, vpc: Integers, reporter: Integers) -> _End:
-    """What the index knows of one end's address; `position` by code, with one more element for no address."""
-    address = position[codes.fill_null(len(position) - 1).to_numpy()]
-    anywhere = index.sole[address]
-    in_vpc = np.where((index.vpc_of[anywhere] == vpc) & (vpc >= 0), anywhere, -1)
-    own = (anywhere == reporter) & (reporter >= 0)
+def _end(index: Index, at: _Addresses, vpc: Integers, reporter: Integers) -> _End:
+    """What the index knows of one end's address."""
+    address = at.known
+    sole = index.sole[address]
+    in_vpc = np.where((index.vpc_of[sole] == vpc) & (vpc >= 0), sole, -1)
+    own = (sole == reporter) & (reporter >= 0)
     shared = np.flatnonzero(index.shared[address])
     if len(shared):
         in_vpc[shared] = index.in_vpc(vpc[shared], address[shared])
         own[shared] = index.claimed(reporter[shared], address[shared])
-    return _End(codes.is_not_null().to_numpy(), in_vpc, anywhere, own)
+    return _End(at.present, in_vpc, np.where(at.anywhere, sole, -1), own)
 
 
 def _owners(frame: pl.DataFrame, ends: Mapping[str, _End], reporter: Integers) -> dict[str, Integers]:

@@ -54,6 +54,7 @@ class Index:
     VPC or owner -1 is below zero and so is never found.
     """
 
+    accounts: dict[str, int]
     interfaces: dict[str, int]
     vpcs: dict[str, int]
     vpc_of: Integers
@@ -146,7 +147,9 @@ def _index(snapshot: Snapshot) -> Index:
     owner, position = owner[of_shared], position[of_shared]
     vpc = vpc_of[owner]
     shared_keys, shared_owners = _only((vpc * len(addresses) + position)[vpc >= 0], owner[vpc >= 0])
+    accounts = snapshot.owners["account_id"].drop_nulls().unique(maintain_order=True).to_list()
     return Index(
+        accounts={account: number for number, account in enumerate(accounts)},
         interfaces=interfaces,
         vpcs=vpcs,
         vpc_of=vpc_of,

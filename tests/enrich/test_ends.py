@@ -1,6 +1,6 @@
 """Who stands at the ends of a record: hand-made records against a hand-made inventory."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -73,6 +73,10 @@ CASES: dict[str, tuple[Record, Known]] = {
     "an unknown interface, no VPC: only what is unique": (
         Record("gone", "10.0.1.20", "10.0.9.9"),
         Known(None, "db", None, None),
+    ),
+    "a VPC that the inventory does not know: nobody by a private address": (
+        Record("gone", "10.0.1.20", "10.0.9.9", vpc_id="vpc-foreign"),
+        Known(None, None, None, None),
     ),
     "no interface (a regional NAT gateway)": (
         Record(None, "10.0.1.20", OUTSIDE),
@@ -209,6 +213,19 @@ def known(enriched: Batch) -> list[Known]:
 @pytest.mark.parametrize(("record", "expected"), CASES.values(), ids=CASES)
 def test_ends_and_direction(record: Record, expected: Known) -> None:
     assert known(enrich(batch_of(record), INVENTORY, Metrics())) == [expected]
+
+
+def test_an_account_that_the_inventory_does_not_know_is_named_by_public_addresses_only() -> None:
+    inventory = replace(INVENTORY, owners=INVENTORY.owners.with_columns(account_id=pl.lit("111111111111")))
+    columns: dict[str, list[str | None]] = {
+        "account_id": ["222222222222", "111111111111", None],
+        "interface_id": ["gone", "gone", "gone"],
+        "srcaddr": ["10.0.1.20"] * 3,
+        "dstaddr": ["10.0.9.9"] * 3,
+    }
+    found = enrich(batch(columns), inventory, Metrics()).frame["source_owner"].to_list()
+    db = INVENTORY.owners["interface_id"].to_list().index("db")
+    assert found == [None, db, db]
 
 
 def test_all_cases_as_one_batch_with_counters() -> None:
