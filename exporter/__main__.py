@@ -1,30 +1,68 @@
 """The command line's entry: `vpcflow-exporter COMMAND`, or `python -m exporter COMMAND`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from exporter import __version__
-from exporter.commands.convert import convert
-from exporter.commands.generate import generate
-from exporter.commands.once import once
-from exporter.commands.run import run
-from exporter.commands.setup import setup
 from exporter.errors import ConfigError, ExporterError
 
 _CONFIG_FAULT, _FAILED = 2, 1
 
+COMMANDS = {
+    "run": "Poll the buckets and send what is new, until SIGTERM or SIGINT.",
+    "once": "Send what is new now, then exit.",
+    "setup": "Install or upgrade the templates in Elasticsearch.",
+    "convert": "Print the documents of local flow-log files, one a line.",
+    "generate": "Make flow-log objects: a plausible day of a made-up network, and incidents on request.",
+}
+"""Every command with what `--help` lists it by; each is the function of its name in the module of its name."""
+
+_STYLE: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+
+
+class _Loaded(Mapping[str, Any]):
+    """The commands, each imported when it is looked up: polars, boto3 and the rest take a second or two."""
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - Typer's classes are not the same in all of its releases
+        if name not in COMMANDS:
+            raise KeyError(name)
+        alone = typer.Typer(**_STYLE)
+        alone.command(name)(getattr(import_module(f"exporter.commands.{name}"), name))
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(TyperGroup):
+    """The program, whose help imports no command."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - see _Loaded
+        super().__init__(**settings)
+        self.commands: Any = _Loaded()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - see _Loaded
+        """The list of commands in the help."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
 app = typer.Typer(
     name="vpcflow-exporter",
+    cls=_Group,
     help="VPC flow logs from S3 to Elasticsearch, enriched at both ends from EC2.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    **_STYLE,
 )
-for command in (run, once, setup, convert, generate):
-    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's value so

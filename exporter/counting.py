@@ -1,11 +1,14 @@
 """What the log and the metrics say of an object on its way."""
 
 import logging
+from threading import Lock
 
 from exporter.flow import Outcome, Piece, S3Object
 from exporter.metrics import Metrics
 
 log = logging.getLogger("exporter.pipeline")
+
+_comparing = Lock()
 
 
 def read(piece: Piece, outcome: Outcome, metrics: Metrics) -> None:
@@ -28,7 +31,8 @@ def finished(outcome: Outcome, metrics: Metrics) -> None:
     metrics.add("objects_total", outcome="damaged" if outcome.damage else "done")
     metrics.observe("object_seconds", outcome.seconds)
     newest = outcome.source.time.timestamp()
-    metrics.set("newest_object_time_seconds", max(newest, metrics.value("newest_object_time_seconds")))
+    with _comparing:  # two objects may end at once
+        metrics.set("newest_object_time_seconds", max(newest, metrics.value("newest_object_time_seconds")))
     delivered = outcome.delivered
     log.log(
         logging.WARNING if outcome.damage or outcome.bad_lines or delivered.refused else logging.INFO,

@@ -1,14 +1,15 @@
-"""The loop: passes over the sources and refreshes of the inventory by the clock, signals, and a drain at the end."""
+"""The loop: passes over the sources and refreshes of the inventory by the clock, signals, and an end in time."""
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from queue import Empty, SimpleQueue
 from threading import BoundedSemaphore, Event, Thread
-from types import FrameType
 from typing import Protocol
 
 import schedule
@@ -19,6 +20,11 @@ from exporter.ledger import Ledger
 from exporter.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+LAST_SECONDS = 2.0
+"""To tidy up once the grace time is over; what hangs even then does not hold the process."""
+
+_A_MOMENT = timedelta(milliseconds=1)
 
 
 class Listing(Protocol):
@@ -55,27 +61,66 @@ class Job:
 
 @dataclass(slots=True)
 class Stops:
-    """How the program ends: `soon` takes no more objects and ends every wait, `now` ends objects between two pieces."""
+    """How the program ends: `soon` takes no more objects and ends the looking for them, `now` ends every wait."""
 
     soon: Event = field(default_factory=Event)
     now: Event = field(default_factory=Event)
 
-    def on_signal(self, number: int, _: FrameType | None = None) -> None:
-        """The first signal asks for a drain, the second one ends it."""
-        (self.now if self.soon.is_set() else self.soon).set()
-        self.soon.set()
-        log.info("%s: stopping", signal.Signals(number).name)
-
 
 @contextmanager
-def signals(stops: Stops) -> Iterator[None]:
-    """SIGTERM and SIGINT go to `stops` meanwhile; only the main thread may call it."""
-    before = {number: signal.signal(number, stops.on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+def signals(stops: Stops, grace: timedelta, leave: Callable[[], object]) -> Iterator[None]:
+    """SIGTERM and SIGINT end the block: it has `grace` to finish what is under way, and `LAST_SECONDS` to tidy up.
+
+    A second signal ends the grace time.  A block that hangs even then is left: `leave` is called, from another thread,
+    and should not return.  Only the main thread may call it.
+    """
+    asked: SimpleQueue[str] = SimpleQueue()
+
+    def on_signal(number: int, _: object) -> None:
+        asked.put(signal.Signals(number).name)  # a handler may interrupt the holder of any lock: no Event here, no log
+
+    watcher = Thread(target=_watch, args=(asked, stops, grace.total_seconds(), leave), name="stop", daemon=True)
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    watcher.start()
     try:
         yield
     finally:
+        asked.put(_ENDED)
+        watcher.join()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_ENDED, _TIME_OVER = "ended", "the grace time is over"
+
+
+def _watch(asked: SimpleQueue[str], stops: Stops, grace: float, leave: Callable[[], object]) -> None:
+    """Waits for the first signal, then for the grace time or a second one, then for the end."""
+    first = asked.get()
+    if first == _ENDED:
+        return
+    log.info("%s: stopping; what is under way has %.0f s to end", first, grace)
+    stops.soon.set()
+    second = _next(asked, grace)
+    if second == _ENDED:
+        return
+    log.warning("%s: what is under way is left for the next start", second)
+    stops.now.set()
+    if _next(asked, LAST_SECONDS) != _ENDED:
+        leave()
+
+
+def _next(asked: SimpleQueue[str], seconds: float) -> str:
+    try:
+        return asked.get(timeout=seconds)
+    except Empty:
+        return _TIME_OVER
+
+
+def leave(status: int) -> None:
+    """Ends the process at once; what hangs is not marked done, and the next start takes it up."""
+    log.warning("something hangs and is not waited for any longer")
+    os._exit(status)
 
 
 class Poller:
@@ -98,9 +143,10 @@ class Poller:
         self._stops = stops
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="object")
         self._room = BoundedSemaphore(2 * workers)
+        self._unwritten: set[S3Object] = set()
 
     def poll(self) -> None:
-        """One pass over every place; a place that cannot be listed does not stop the others."""
+        """One pass over every place; a place where something fails does not stop the others."""
         for place in self._places:
             try:
                 self._walk(place, datetime.now(UTC))
@@ -108,18 +154,22 @@ class Poller:
                 return
             except ExporterError as error:
                 self._metrics.add("polls_total", outcome="failed")
-                log.error("%s could not be listed whole: %s", place.listing.source_id, error)  # noqa: TRY400
+                log.error("the pass over %s is not whole: %s", place.listing.source_id, error)  # noqa: TRY400
+            except Exception:
+                self._metrics.add("polls_total", outcome="failed")
+                log.exception("%s met a fault of this program; please report it", place.listing.source_id)
             else:
                 self._metrics.add("polls_total", outcome="ok")
 
     def close(self) -> None:
-        """Waits for the objects under way."""
+        """Waits for the objects under way, which `stops.now` makes short, except for one that hangs: see `signals`."""
         self._pool.shutdown(cancel_futures=True)
 
     def _walk(self, place: Place, now: datetime) -> None:
         """A whole pass: only after it may days be forgotten."""
         identity, ledger = place.listing.source_id, self._ledger
-        start = place.start or ledger.first_seen(identity, now)
+        self._write_down()
+        start = place.start or self._first_seen(identity, now)
         first = ledger.floor(identity) or start.date()
         under_way: set[Future[None]] = set()
         try:
@@ -136,6 +186,20 @@ class Poller:
         if len(known) == len(floors):
             ledger.prune(place.bucket, min(known))
 
+    def _first_seen(self, identity: str, now: datetime) -> datetime:
+        """From when on a source without a `start` is taken."""
+        start = self._ledger.first_seen(identity, now)
+        if abs(start - now) < _A_MOMENT:
+            log.info("%s is new here: what comes from now on is taken; `start` takes older objects too", identity)
+        return start
+
+    def _write_down(self) -> None:
+        """Objects whose end the ledger could not take (a full disk) would be under way for ever: they are undone."""
+        for source in list(self._unwritten):
+            self._ledger.begin(source)
+            self._ledger.release(source, "the ledger could not be written when it ended")
+            self._unwritten.discard(source)
+
     def _settled(self, futures: set[Future[None]]) -> set[Future[None]]:
         """Those still under way; raises what one of the others met."""
         ended = {future for future in futures if future.done()}
@@ -145,6 +209,7 @@ class Poller:
 
     def _submit(self, source: S3Object) -> Future[None]:
         """Hands an object to a worker; waits while there are two for each of them."""
+        self._check()
         while not self._room.acquire(timeout=0.2):
             self._check()
         future = self._pool.submit(self._one, source)
@@ -156,8 +221,19 @@ class Poller:
             raise Stopped("stopped before an object was begun")
 
     def _one(self, source: S3Object) -> None:
-        """One object in a worker."""
+        """One object in a worker; raises nothing but LedgerError."""
         self._metrics.add("objects_in_flight")
+        try:
+            self._taken(source)
+        except LedgerError as error:
+            self._unwritten.add(source)
+            self._metrics.add("objects_total", outcome="undone")
+            log.error("%s is undone, and taken again once the ledger can be written: %s", source, error)  # noqa: TRY400
+            raise
+        finally:
+            self._metrics.add("objects_in_flight", -1)
+
+    def _taken(self, source: S3Object) -> None:
         try:
             self._check()
             self._take(source)
@@ -165,47 +241,42 @@ class Poller:
             log.info("%s is left for the next start", source)
         except LedgerError:
             raise
-        except Exception as error:
+        except BaseException as error:  # polars' panics are no Exceptions
             log.exception("%s met a fault of this program; please report it", source)
             self._metrics.add("objects_total", outcome=self._ledger.fail(source, f"a fault of this program: {error!r}"))
-        finally:
-            self._metrics.add("objects_in_flight", -1)
 
 
-def repeat(jobs: tuple[Job, ...], stops: Stops, grace: timedelta) -> bool:
-    """Runs the jobs until `stops.soon`, then waits `grace` for them to end; whether they all did."""
+def repeat(jobs: tuple[Job, ...], stops: Stops) -> None:
+    """Runs the jobs until `stops.soon`; returns when each has ended."""
     threads = [Thread(target=_keep, args=(job, stops), name=job.name, daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
-    while not stops.soon.wait(1):
-        pass
-    deadline = datetime.now(UTC) + grace
     for thread in threads:
-        while thread.is_alive() and datetime.now(UTC) < deadline and not stops.now.is_set():
-            thread.join(0.2)
-    stops.now.set()
-    for thread in threads:
-        thread.join(1)
-    return not any(thread.is_alive() for thread in threads)
+        while thread.is_alive():
+            thread.join(1)
 
 
 def _keep(job: Job, stops: Stops) -> None:
     """One job by the clock; what it raises is logged, and it comes again."""
-    scheduler = schedule.Scheduler()
-    scheduler.every(job.every.total_seconds()).seconds.do(_run, job)  # type: ignore[arg-type]
-    if job.at_once:
-        _run(job)
+    scheduler, every = schedule.Scheduler(), job.every.total_seconds()
+    scheduler.every(every).seconds.do(attempt, job)  # type: ignore[arg-type]
+    if job.at_once and not stops.soon.is_set():
+        attempt(job)
     while not stops.soon.is_set():
         scheduler.run_pending()
-        stops.soon.wait(min(1.0, max(0.05, scheduler.idle_seconds or 0)))
+        idle = scheduler.idle_seconds or 0
+        if idle > every:  # schedule goes by local time, which was set back: where summer time ends, by an hour
+            scheduler.run_all()
+        stops.soon.wait(min(1.0, max(0.05, idle)))
 
 
-def _run(job: Job) -> None:
+def attempt(job: Job) -> None:
+    """Runs a job once; what it raises is logged, for it comes again."""
     try:
         job.run()
     except Stopped:
-        pass
-    except ExporterError:
-        log.exception("%s failed; it comes again in %s", job.name, job.every)
-    except Exception:
+        log.info("%s was stopped", job.name)
+    except ExporterError as error:
+        log.error("%s failed, and comes again in %s: %s", job.name, job.every, error)  # noqa: TRY400
+    except BaseException:  # polars' panics are no Exceptions, and would end the thread in silence
         log.exception("%s met a fault of this program; please report it", job.name)

@@ -1,6 +1,7 @@
 """Builds the clients and puts the stages together, by hand: what is what can be read from top to bottom."""
 
 import logging
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError
 from elasticsearch import Elasticsearch
 
 from exporter import __version__, pipeline
@@ -17,6 +19,7 @@ from exporter.daemon import Place, Poller, Stops
 from exporter.ecs.document import Encoder
 from exporter.enrich.ec2 import Inventory
 from exporter.enrich.ends import enrich
+from exporter.errors import ConfigError, Fault
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
 from exporter.ledger import Ledger
 from exporter.metrics import Metrics
@@ -43,6 +46,7 @@ class Program:
     poller: Poller
     inventory: Inventory | None
     metrics: Metrics
+    ledger: Ledger
     sink: Sink
 
     def verify(self) -> None:
@@ -55,16 +59,17 @@ class Program:
 def program(config: Config, stops: Stops) -> Iterator[Program]:
     """Everything the daemon needs; files and connections are given back at the end.
 
-    Raises LedgerError where the state folder is in use.
+    Raises ConfigError where AWS or the cluster cannot be reached as configured, LedgerError where the state folder is
+    in use.
     """
-    metrics = Metrics()
+    metrics, aws = Metrics(), session(config)
+    clients = buckets(config, aws)
     with Ledger(config.state.folder / "ledger.sqlite3") as ledger:
         dead_letters = DeadLetterFile(config.state.folder, metrics)
-        inventory = _inventory(config, metrics, stops)
+        inventory = _inventory(config, aws, metrics, stops)
         sink = _sink(config, dead_letters, metrics, stops)
-        objects = _Objects({each.bucket: _s3(config, each) for each in config.source.s3}, metrics, stops)
         stages = pipeline.Stages(
-            objects=objects,
+            objects=_Objects(clients, metrics, stops),
             reader=TextReader(original=config.output.event_original),
             enrich=_enricher(inventory, metrics),
             encoder=Encoder(config.output.namespace, config.output.request_bytes),
@@ -75,7 +80,7 @@ def program(config: Config, stops: Stops) -> Iterator[Program]:
             abandon=stops.now,
         )
         poller = Poller(
-            tuple(_place(config, each, metrics, stops) for each in config.source.s3),
+            tuple(_place(clients[each.bucket], each, metrics, stops) for each in config.source.s3),
             partial(pipeline.take, stages=stages),
             ledger=ledger,
             metrics=metrics,
@@ -83,20 +88,36 @@ def program(config: Config, stops: Stops) -> Iterator[Program]:
             workers=config.workers,
         )
         try:
-            yield Program(poller, inventory, metrics, sink)
+            yield Program(poller, inventory, metrics, ledger, sink)
         finally:
             poller.close()
             sink.close()
 
 
 def cluster(settings: ElasticsearchOutput) -> Elasticsearch:
-    """A client for the configured cluster."""
+    """A client for the configured cluster; ConfigError where its secrets or certificates cannot be read."""
+    if settings.ca_certs:
+        try:
+            ssl.create_default_context(cafile=settings.ca_certs)  # the client itself looks at its first request
+        except OSError as error:
+            problem = f"expected PEM certificates; {settings.ca_certs} cannot be read as such: {error}"
+            raise ConfigError((Fault("output.elasticsearch.ca_certs", problem),)) from error
     return new_client(settings, settings.credentials())
 
 
 def session(config: Config) -> boto3.Session:
-    """Credentials as boto3 finds them."""
-    return boto3.Session(profile_name=config.aws.profile, region_name=config.aws.region)
+    """Credentials and region as boto3 finds them; one session, so that credentials are asked for and renewed once."""
+    with _explained():
+        return boto3.Session(profile_name=config.aws.profile, region_name=config.aws.region)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What boto3 cannot start with: a profile or a file of its own that is not there or wrong, an odd endpoint."""
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError((Fault("aws", f"boto3 finds a fault in its own configuration: {error}"),)) from error
 
 
 class _Objects:
@@ -109,19 +130,34 @@ class _Objects:
         return self._readers[source.bucket].open(source)
 
 
-def _place(config: Config, source: S3Source, metrics: Metrics, stops: Stops) -> Place:
-    listing = S3Listing(_s3(config, source), source, metrics, stops.soon)
+def _place(client: "S3Client", source: S3Source, metrics: Metrics, stops: Stops) -> Place:
+    listing = S3Listing(client, source, metrics, stops.soon)
     start = None if source.start == "now" else source.start
     return Place(listing, source.bucket, start, source.lookback)
 
 
-def _s3(config: Config, source: S3Source) -> "S3Client":
-    region = source.region or config.aws.region or _FALLBACK_REGION
-    return session(config).client("s3", region, endpoint_url=config.aws.endpoint_url, config=_calls(config))
+def buckets(config: Config, aws: boto3.Session) -> "dict[str, S3Client]":
+    """Each bucket's client, one a region.
+
+    A bucket lies in one region: where one of its entries names that, it holds for the others too.
+    """
+    named = {each.bucket: each.region for each in config.source.s3 if each.region}
+    regions = {each.bucket: named.get(each.bucket) or _here(aws) for each in config.source.s3}
+    with _explained():
+        clients = {region: _s3(config, aws, region) for region in dict.fromkeys(regions.values())}
+    return {bucket: clients[region] for bucket, region in regions.items()}
 
 
-def _ec2(config: Config, region: str) -> "EC2Client":
-    return session(config).client("ec2", region, endpoint_url=config.aws.endpoint_url, config=_calls(config))
+def _here(aws: boto3.Session) -> str:
+    return aws.region_name or _FALLBACK_REGION
+
+
+def _s3(config: Config, aws: boto3.Session, region: str) -> "S3Client":
+    return aws.client("s3", region, endpoint_url=config.aws.endpoint_url, config=_calls(config))
+
+
+def _ec2(config: Config, aws: boto3.Session, region: str) -> "EC2Client":
+    return aws.client("ec2", region, endpoint_url=config.aws.endpoint_url, config=_calls(config))
 
 
 def _calls(config: Config) -> BotoConfig:
@@ -136,13 +172,13 @@ def _calls(config: Config) -> BotoConfig:
     )
 
 
-def _inventory(config: Config, metrics: Metrics, stops: Stops) -> Inventory | None:
+def _inventory(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops) -> Inventory | None:
     settings = config.enrich.ec2
     if not settings.enabled:
         return None
-    here = config.aws.region or session(config).region_name
-    regions = settings.regions or tuple(dict.fromkeys(each.region or here for each in config.source.s3))
-    clients = {region: _ec2(config, region) for region in regions if region}
+    regions = settings.regions or tuple(dict.fromkeys(each.region or aws.region_name for each in config.source.s3))
+    with _explained():
+        clients = {region: _ec2(config, aws, region) for region in regions if region}
     if not clients:
         log.warning("no region is known to ask for the inventory: name some in enrich.ec2.regions, or set aws.region")
         return None

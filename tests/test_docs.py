@@ -60,7 +60,7 @@ def metrics_page() -> str:
         (f"`vpcflow_{row.name}`", row.kind, ", ".join(f"`{label}`" for label in row.labels), row.help)
         for row in METRICS
     )
-    intro = "With `metrics.listen` set, `run` serves these to Prometheus; `once` logs the main ones at its end."
+    intro = "With `metrics.listen` set, `run` serves these to Prometheus; `once` prints the main ones at its end."
     return "\n\n".join(["# Metrics", AGAIN, intro, table(("metric", "kind", "labels", "what"), rows)]) + "\n"
 
 

@@ -2,10 +2,10 @@
 
 import logging
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -19,6 +19,7 @@ from exporter.enrich import snapshot_file
 from exporter.enrich.ends import enrich
 from exporter.enrich.inventory import Snapshot
 from exporter.errors import ReadError
+from exporter.fields import field_named
 from exporter.flow import Body, S3Object
 from exporter.metrics import Metrics
 from exporter.read.text import TextReader
@@ -46,33 +47,58 @@ def convert(
     """
     logs.configure(Log(level="warning"))
     snapshot = snapshot_file.load(inventory) if inventory else None
-    names = tuple(format_.replace(",", " ").split()) if format_ else None
-    encoder, whole = Encoder(namespace, _BODY_BYTES), True
+    reading = _Reading(_names(format_), snapshot, Encoder(namespace, _BODY_BYTES))
     try:
         for file in files:
-            whole &= _file(file, names, snapshot, encoder)
+            for documents in reading.of(file):
+                sys.stdout.buffer.write(documents)
         sys.stdout.flush()
-    except BrokenPipeError:  # `convert … | head`: whoever read is satisfied
+    except OSError as error:
+        # What is still buffered cannot go out either; Python would try at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if not whole:
+        if not isinstance(error, BrokenPipeError):  # `convert … | head`: whoever read is satisfied
+            log.error("standard output cannot be written: %s", error.strerror)  # noqa: TRY400 - the text says it all
+            raise typer.Exit(1) from error
+    if not reading.whole:
         raise typer.Exit(1)
 
 
-def _file(file: str, names: tuple[str, ...] | None, snapshot: Snapshot | None, encoder: Encoder) -> bool:
-    """Prints one file's documents; whether it could be read to its end."""
-    try:
-        with _opened(file) as (stream, source):
-            for piece in TextReader().read(stream, source, names):
-                for bad in piece.bad:
-                    log.warning("%s line %d is no record: %s: %.200s", file, bad.row + 1, bad.reason, bad.text)
-                for body in encoder.encode(enrich(piece.batch, snapshot, Metrics())):
-                    sys.stdout.buffer.write(_documents(body))
-    except (ReadError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        log.error("%s: %s", file, error)  # noqa: TRY400 - the text says it all
-        return False
-    return True
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The fields that `--format` names, between blanks or commas; those not known are told, and carried."""
+    names = tuple(text.replace(",", " ").split()) if text else ()
+    for name in names:
+        if field_named(name) is None:
+            log.warning("--format: %s is no field that is known; its values go to aws.vpcflow.extra", name)
+    return names or None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How files are read, and whether each one so far could be read to its end."""
+
+    names: tuple[str, ...] | None
+    snapshot: Snapshot | None
+    encoder: Encoder
+    metrics: Metrics = field(default_factory=Metrics)
+    whole: bool = True
+
+    def of(self, file: str) -> Iterator[bytes]:
+        """One file's documents, as far as it can be read."""
+        try:
+            with _opened(file) as (stream, source):
+                for piece in TextReader().read(stream, source, self.names):
+                    for bad in piece.bad:
+                        log.warning("%s line %d is no record: %s: %.200s", file, bad.row + 1, bad.reason, bad.text)
+                    for body in self.encoder.encode(enrich(piece.batch, self.snapshot, self.metrics)):
+                        yield _documents(body)
+        except ReadError as error:
+            self._broken(file, str(error))
+        except OSError as error:
+            self._broken(file, error.strerror or str(error))
+
+    def _broken(self, file: str, why: str) -> None:
+        self.whole = False
+        log.error("%s: %s", file, why)
 
 
 @contextmanager
@@ -82,8 +108,6 @@ def _opened(file: str) -> Iterator[tuple[BinaryIO, S3Object]]:
         return
     with Path(file).open("rb") as stream:
         status = os.fstat(stream.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(f"{file} is a folder; name the files in it")
         yield stream, S3Object("", file, "", status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 

@@ -110,7 +110,7 @@ def generate(  # noqa: PLR0913 (the options of the command line)
     write_inventory: WriteInventory = None,
     _list: ListIncidents = False,
 ) -> None:
-    """Makes flow-log objects: a plausible day of a made-up network, and incidents on request."""
+    """Make flow-log objects: a plausible day of a made-up network, and incidents on request."""
     began = time.monotonic()
     try:
         network = _network(inventory, seed, account, region, interfaces)

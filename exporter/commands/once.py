@@ -1,43 +1,54 @@
 """`vpcflow-exporter once`: one pass, then exit."""
 
 import logging
+from functools import partial
 
 import typer
 
 from exporter import daemon, wiring
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.errors import Stopped
+from exporter.ledger import State
 
 log = logging.getLogger("exporter")
 
 
 def once(config: ConfigPath = CONFIG_PATH) -> None:
-    """Send what is new now, then exit: 0 where all of it is dealt with, 1 where something is left undone."""
+    """Send what is new now, then exit: 0 where all of it is dealt with, 1 where something is left undone.
+
+    A line on standard output sums up what was done.
+    """
     settings, stops = loaded(config), daemon.Stops()
-    with daemon.signals(stops), wiring.program(settings, stops) as program:
+    with (
+        daemon.signals(stops, settings.grace, partial(daemon.leave, 1)),
+        wiring.program(settings, stops) as program,
+    ):
         program.verify()
         try:
             if program.inventory is not None:
                 program.inventory.refresh()
             program.poller.poll()
         except Stopped:
-            log.info("stopped")
-        metrics = program.metrics
-
-    def objects(*outcomes: str) -> int:
-        return int(sum(metrics.value("objects_total", outcome=outcome) for outcome in outcomes))
-
-    log.info(
-        "%d objects, %d records: %d indexed, %d there already, %d dead letters; "
-        "%d objects damaged, %d set aside, %d left undone",
-        objects("done", "damaged"),
-        metrics.value("records_total"),
-        metrics.value("documents_total", outcome="created"),
-        metrics.value("documents_total", outcome="existing"),
-        metrics.value("dead_letters_total"),
-        objects("damaged"),
-        objects("set aside", "failed"),
-        objects("undone"),
-    )
-    if objects("undone", "failed") or metrics.value("polls_total", outcome="failed") or stops.soon.is_set():
+            log.info("stopped before the pass began")
+        whole = _summed_up(program)
+    if not whole or stops.soon.is_set():
         raise typer.Exit(1)
+
+
+def _summed_up(program: wiring.Program) -> bool:
+    """Prints what was done; whether nothing is left undone, now or by an earlier run."""
+    value, left = program.metrics.value, program.ledger.summary().objects
+    done, damaged, set_aside, failed = (
+        value("objects_total", outcome=outcome) for outcome in ("done", "damaged", "set aside", "failed")
+    )
+    undone = left.get(State.UNDONE, 0) + left.get(State.UNDER_WAY, 0)
+    unlisted = value("polls_total", outcome="failed")
+    typer.echo(
+        f"{done + damaged:.0f} objects, {value('records_total'):.0f} records: "
+        f"{value('documents_total', outcome='created'):.0f} indexed, "
+        f"{value('documents_total', outcome='existing'):.0f} there already, "
+        f"{value('dead_letters_total'):.0f} dead letters; {damaged:.0f} objects damaged, "
+        f"{set_aside + failed:.0f} set aside, {undone} left undone"
+        + (f"; {unlisted:.0f} sources not gone through whole" if unlisted else "")
+    )
+    return not (undone or failed or unlisted)

@@ -18,14 +18,15 @@ def setup(config: ConfigPath = CONFIG_PATH) -> None:
     target = settings.output.elasticsearch
     if target is None:
         raise ConfigError((Fault("output.elasticsearch", "setup installs into a cluster: name one here"),))
-    installed = templates.setup(
-        wiring.cluster(target),
-        namespace=settings.output.namespace,
-        retention=target.retention,
-        index_mode=target.index_mode,
-        shards=target.shards,
-        replicas=target.replicas,
-    )
+    with wiring.cluster(target) as client:
+        installed = templates.setup(
+            client,
+            namespace=settings.output.namespace,
+            retention=target.retention,
+            index_mode=target.index_mode,
+            shards=target.shards,
+            replicas=target.replicas,
+        )
     title = f"{installed.stream}, index mode {installed.index_mode}"
     table = Table("what", "now", "why", title=title, title_justify="left")
     for step in installed.steps:

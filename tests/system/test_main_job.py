@@ -509,7 +509,7 @@ def test_the_daemon_finds_new_objects_and_stops_in_time(world: World) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_in_the_middle_loses_nothing_and_repeats_nothing(world: World, number: signal.Signals) -> None:
-    records = 30_000
+    records = 20_000
     data = gzip.compress("\n".join([V2, *[GOOD] * records]).encode(), 1)
     keys = [new_key(f"big{number}") for number in range(3)]
     for key in keys:

@@ -1,0 +1,274 @@
+"""One object through the real stages into a folder: what the ledger, the counters and the dead letters say after it."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from exporter.ecs.document import Encoder
+from exporter.enrich.ends import enrich
+from exporter.errors import LedgerError, ObjectGone, Refused, SourceError, Stopped
+from exporter.fields import DEFAULT_FORMAT
+from exporter.flow import Body, Delivered, Delivery, S3Object
+from exporter.ledger import FIRST_WAIT, Entry, Ledger, State
+from exporter.metrics import Metrics
+from exporter.pipeline import Stages, take
+from exporter.read.text import TextReader
+from exporter.sink.dead_letter import DeadLetterFile
+from exporter.sink.files import FilesSink
+
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+SOURCE = S3Object("logs", "AWSLogs/1/a.log.gz", "e1", 100, NOON, "123456789012", "eu-west-1")
+HEADER = " ".join(DEFAULT_FORMAT)
+GOOD = "2 123456789012 eni-0a 10.0.0.1 10.0.0.2 40000 443 6 3 180 1793707200 1793707260 ACCEPT OK"
+BAD = GOOD.replace(" 443 ", " https ")
+
+
+def text(*lines: str) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+@dataclass(slots=True)
+class Bytes:
+    """An object's bytes, a few at a time; then, in place of the end, what `then` does."""
+
+    data: bytes
+    then: Callable[[], bytes] = bytes
+
+    def read(self, size: int, /) -> bytes:
+        taken, self.data = self.data[: min(size, 65_536)], self.data[min(size, 65_536) :]
+        return taken or self.then()
+
+    @contextmanager
+    def open(self, source: S3Object) -> Iterator["Bytes"]:
+        assert source == SOURCE
+        yield self
+
+
+class RefusingSink:
+    """A sink whose deliveries fail with `error` at the end."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def open(self, source: S3Object) -> Delivery:
+        del source
+        return self
+
+    def send(self, body: Body) -> None:
+        assert body.count
+
+    def finish(self) -> Delivered:
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class Rig:
+    """The stages, and all that can be seen of them from outside; its ledger's clock stands still until it is told."""
+
+    folder: Path
+    metrics: Metrics = field(default_factory=Metrics)
+    abandon: Event = field(default_factory=Event)
+    now: datetime = NOON
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.folder / "ledger.sqlite3", clock=lambda: self.now)
+        self.sink = FilesSink(self.folder / "out", self.metrics)
+
+    ledger: Ledger = field(init=False)
+    sink: FilesSink = field(init=False)
+
+    def take(self, objects: Bytes, sink: RefusingSink | None = None) -> None:
+        take(
+            SOURCE,
+            Stages(
+                objects=objects,
+                reader=TextReader(),
+                enrich=lambda batch: enrich(batch, None, self.metrics),
+                encoder=Encoder("tests", 1024 * 1024),
+                sink=sink or self.sink,
+                dead_letters=DeadLetterFile(self.folder, self.metrics),
+                ledger=self.ledger,
+                metrics=self.metrics,
+                abandon=self.abandon,
+            ),
+        )
+
+    def documents(self) -> list[dict[str, Any]]:
+        files = [path for path in (self.folder / "out").rglob("*") if path.is_file()]
+        assert all(path.name.endswith(f"_{SOURCE.id_prefix}.ndjson") for path in files)
+        return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+    def letters(self) -> list[tuple[int, str]]:
+        path = self.folder / "dead-letters.ndjson"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [(letter["row"], letter["reason"]) for letter in map(json.loads, lines)]
+
+    def kept(self) -> list[tuple[State, str]]:
+        return [(entry.state, entry.reason) for entry in self.ledger.kept()]
+
+    def comes_again_after(self) -> timedelta | None:
+        """After which wait it would be taken again; None for never."""
+        for wait in (timedelta(), FIRST_WAIT):
+            self.now = NOON + wait
+            if self.ledger.unknown([SOURCE]):
+                return wait
+        return None
+
+    def counted(self, **wanted: float) -> None:
+        """Every counter named has that value, and the object counts as nothing else."""
+        outcomes = ("done", "damaged", "set_aside", "failed", "undone")
+        assert {
+            name: self.metrics.value("objects_total", outcome=name.replace("_", " "))
+            if name in outcomes
+            else self.metrics.value(name)
+            for name in (*outcomes, *wanted)
+        } == dict.fromkeys(outcomes, 0) | wanted
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    with made.ledger:
+        yield made
+        made.sink.close()
+
+
+def test_done(rig: Rig) -> None:
+    rig.take(Bytes(gzip.compress(text(HEADER, GOOD, "", GOOD))))
+    assert [document["log"]["offset"] for document in rig.documents()] == [1, 3]
+    assert [document["source"]["ip"] for document in rig.documents()] == ["10.0.0.1", "10.0.0.1"]
+    summary = rig.ledger.summary()
+    assert (summary.objects, summary.records, summary.newest) == ({State.DONE: 1}, 2, NOON)
+    assert rig.comes_again_after() is None
+    rig.counted(done=1, records_total=2, skipped_lines_total=1, newest_object_time_seconds=NOON.timestamp())
+    assert rig.metrics.value("documents_total", outcome="created") == 2
+    assert rig.metrics.value("object_seconds_count") == 1
+
+
+def test_done_with_bad_lines_in_the_dead_letters(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.take(Bytes(text(HEADER, BAD, GOOD, "2 3")))
+    assert [document["log"]["offset"] for document in rig.documents()] == [2]
+    assert rig.letters() == [(1, "dstport: 'https' is not a number"), (3, "2 fields where the format has 14")]
+    assert rig.ledger.summary().objects == {State.DONE: 1}
+    rig.counted(done=1, records_total=1, bad_lines_total=2, dead_letters_total=2)
+    (line,) = caplog.messages
+    assert line.startswith("s3://logs/AWSLogs/1/a.log.gz: 1 records in ")
+    assert line.endswith(" s: 1 indexed, 0 there already, 0 refused, 2 bad lines")
+
+
+def test_done_without_a_record(rig: Rig) -> None:
+    rig.take(Bytes(text(HEADER)))
+    assert rig.documents() == []
+    assert rig.ledger.summary().objects == {State.DONE: 1}
+    rig.counted(done=1, records_total=0)
+
+
+def test_damaged_is_read_up_to_the_break_and_not_taken_again(rig: Rig) -> None:
+    stored = gzip.compress(text(HEADER, *[GOOD] * 2000), 0)
+    cut = stored[:100_000]
+    records = cut.count(b"\n") - 1
+    rig.take(Bytes(cut))
+    assert len(rig.documents()) == records > 1000
+    ((state, reason),) = rig.kept()
+    assert state is State.DAMAGED
+    assert reason.endswith("at byte 100,000")
+    assert rig.letters() == [(records + 1, f"the file breaks off in this line: {reason}")]
+    assert rig.comes_again_after() is None
+    rig.counted(damaged=1, records_total=records, bad_lines_total=1)
+
+
+def test_what_is_no_flow_log_is_set_aside(rig: Rig) -> None:
+    rig.take(Bytes(text('{"records": []}')))
+    ((state, reason),) = rig.kept()
+    assert state is State.SET_ASIDE
+    assert reason.startswith("the first line is no header")
+    assert (rig.documents(), rig.comes_again_after()) == ([], None)
+    rig.counted(set_aside=1, records_total=0)
+
+
+def failing(error: Exception) -> Callable[[], bytes]:
+    def fail() -> bytes:
+        raise error
+
+    return fail
+
+
+def test_what_is_gone_is_set_aside(rig: Rig) -> None:
+    rig.take(Bytes(b"", failing(ObjectGone("it was deleted"))))
+    assert rig.kept() == [(State.SET_ASIDE, "it was deleted")]
+    assert rig.comes_again_after() is None
+    rig.counted(set_aside=1)
+
+
+def test_a_failing_source_leaves_it_undone_for_a_while(rig: Rig) -> None:
+    """Even where much of it was read, and some of that went out already."""
+    rig.take(Bytes(text(HEADER, *[GOOD] * 60_000), failing(SourceError("no connection"))))
+    assert rig.kept() == [(State.UNDONE, "no connection")]
+    assert list((rig.folder / "out").rglob("*.ndjson")) == []
+    assert rig.comes_again_after() == FIRST_WAIT
+    rig.counted(undone=1)
+
+
+def test_a_refusing_output_leaves_it_undone_without_a_wait(rig: Rig) -> None:
+    rig.take(Bytes(text(HEADER, GOOD)), RefusingSink(Refused("the index is read-only")))
+    assert rig.kept() == [(State.UNDONE, "the index is read-only")]
+    assert rig.comes_again_after() == timedelta()
+    rig.counted(undone=1, records_total=1)
+
+
+def test_a_dead_letter_that_cannot_be_kept_leaves_it_undone(rig: Rig) -> None:
+    (rig.folder / "dead-letters.ndjson").mkdir()
+    rig.take(Bytes(text(HEADER, GOOD, BAD)))
+    assert rig.kept() == [
+        (State.UNDONE, f"{rig.folder}/dead-letters.ndjson: dead letters cannot be written: Is a directory")
+    ]
+    assert rig.comes_again_after() == timedelta()
+    rig.counted(undone=1, dead_letters_total=0)
+
+
+def test_a_stop_leaves_it_undone_without_a_wait(rig: Rig) -> None:
+    rig.abandon.set()
+    with pytest.raises(Stopped, match=r"stopped while s3://logs/AWSLogs/1/a\.log\.gz was under way"):
+        rig.take(Bytes(text(HEADER, GOOD)))
+    assert rig.kept() == [(State.UNDONE, "")]
+    assert rig.comes_again_after() == timedelta()
+    rig.counted()
+
+
+def test_an_object_taken_again_is_done_and_its_documents_are_there_once(rig: Rig) -> None:
+    rig.take(Bytes(text(HEADER, GOOD), failing(SourceError("no connection"))))
+    rig.take(Bytes(text(HEADER, GOOD)))
+    assert [document["log"]["offset"] for document in rig.documents()] == [1]
+    assert rig.ledger.summary().objects == {State.DONE: 1}
+    rig.counted(undone=1, done=1)
+
+
+def test_a_ledger_that_cannot_be_written_marks_nothing_done(rig: Rig) -> None:
+    def close() -> bytes:
+        rig.ledger.close()
+        return b""
+
+    with pytest.raises(LedgerError, match="is not open"):
+        rig.take(Bytes(text(HEADER, GOOD), close))
+    rig.counted(records_total=1)
+    with Ledger(rig.folder / "ledger.sqlite3", clock=lambda: NOON) as ledger:
+        assert ledger.kept() == [Entry(SOURCE, State.UNDONE, 1, "")]
+        assert ledger.interrupted() == [SOURCE]
+
+
+def test_a_newer_object_is_told_whatever_ends_last(rig: Rig) -> None:
+    rig.take(Bytes(text(HEADER, GOOD)))
+    rig.metrics.set("newest_object_time_seconds", NOON.timestamp() + 300)
+    rig.take(Bytes(text(HEADER, GOOD)))
+    assert rig.metrics.value("newest_object_time_seconds") == NOON.timestamp() + 300

@@ -1,0 +1,188 @@
+"""What is built from a configuration: clients as they should call, the sink it names, faults in plain words."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import __version__, wiring
+from exporter.config import Config, parse
+from exporter.daemon import Stops
+from exporter.errors import ConfigError, LedgerError, SinkError
+from exporter.sink.elasticsearch import ElasticsearchSink
+from exporter.sink.files import FilesSink
+from tests.source.faulty import Fault, faulty
+
+SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def own_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Credentials of the environment, and nothing from this machine's AWS files."""
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "aws").write_text("[profile far]\nregion = ap-southeast-2\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+
+
+def config(folder: Path, s3: str = "[{bucket: logs}]", more: str = "", output: str = "") -> Config:
+    output = output or f"files: {{folder: {folder}/out}}"
+    return parse(f"source: {{s3: {s3}}}\noutput: {{{output}}}\nstate: {{folder: {folder}/state}}\n{more}", "c", {})
+
+
+@contextmanager
+def built(settings: Config) -> Iterator[wiring.Program]:
+    with wiring.program(settings, Stops()) as program:
+        yield program
+
+
+def regions(settings: Config) -> dict[str, str]:
+    clients = wiring.buckets(settings, wiring.session(settings))
+    return {bucket: client.meta.region_name for bucket, client in clients.items()}
+
+
+@pytest.mark.parametrize(
+    ("s3", "more", "environment", "expected"),
+    [
+        ("[{bucket: one}]", "", {}, {"one": "us-east-1"}),
+        ("[{bucket: one}]", "aws: {region: eu-west-1}", {}, {"one": "eu-west-1"}),
+        ("[{bucket: one}]", "", {"AWS_DEFAULT_REGION": "eu-north-1"}, {"one": "eu-north-1"}),
+        ("[{bucket: one}]", "aws: {profile: far}", {}, {"one": "ap-southeast-2"}),
+        ("[{bucket: one, region: eu-west-3}]", "aws: {region: eu-west-1}", {}, {"one": "eu-west-3"}),
+        (
+            "[{bucket: one, prefix: a}, {bucket: one, prefix: b, region: eu-west-3}, {bucket: two}]",
+            "aws: {region: eu-west-1}",
+            {},
+            {"one": "eu-west-3", "two": "eu-west-1"},
+        ),
+    ],
+)
+def test_a_buckets_region(  # noqa: PLR0913, PLR0917 - a table's columns
+    s3: str,
+    more: str,
+    environment: dict[str, str],
+    expected: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert regions(config(tmp_path, s3, more)) == expected
+
+
+def test_buckets_of_one_region_share_a_client(tmp_path: Path) -> None:
+    settings = config(tmp_path, "[{bucket: one}, {bucket: two}, {bucket: far, region: eu-west-1}]")
+    clients = wiring.buckets(settings, wiring.session(settings))
+    assert clients["one"] is clients["two"]
+    assert clients["one"] is not clients["far"]
+
+
+def test_a_client_calls_once_by_path_where_an_endpoint_is_named(tmp_path: Path) -> None:
+    with faulty("http://127.0.0.1:9") as proxy:
+        proxy.always.append(Fault("", refuse=(400, "NoSuchBucket")))
+        settings = config(tmp_path, more=f"aws: {{endpoint_url: {proxy.url}}}\nworkers: 8")
+        client = wiring.buckets(settings, wiring.session(settings))["logs"]
+        with pytest.raises(client.exceptions.ClientError):
+            client.list_objects_v2(Bucket="logs")
+        proxy.always[0] = Fault("", refuse=(503, "SlowDown"))
+        with pytest.raises(client.exceptions.ClientError):
+            client.list_objects_v2(Bucket="logs")
+    assert [path for path, _ in proxy.seen] == ["/logs?list-type=2&encoding-type=url"] * 2
+    calls: Any = client.meta.config
+    assert (calls.max_pool_connections, calls.connect_timeout, calls.read_timeout) == (16, 10, 60)
+    assert f"vpcflow-exporter/{__version__}" in calls.user_agent_extra
+
+
+def test_without_an_endpoint_the_bucket_is_part_of_the_hosts_name(tmp_path: Path) -> None:
+    settings = config(tmp_path, more="aws: {region: eu-west-1}")
+    client = wiring.buckets(settings, wiring.session(settings))["logs"]
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "logs", "Key": "k"})
+    assert url.startswith(("https://logs.s3.eu-west-1.amazonaws.com/k?", "https://logs.s3.amazonaws.com/k?"))
+
+
+def test_a_folder_or_a_cluster(tmp_path: Path) -> None:
+    off = "enrich: {ec2: {enabled: false}}"
+    with built(config(tmp_path, more=off)) as program:
+        assert isinstance(program.sink, FilesSink)
+        assert program.inventory is None
+        program.verify()
+    output = "namespace: mine, elasticsearch: {hosts: ['http://127.0.0.1:9']}"
+    with built(config(tmp_path, more=off, output=output)) as program:
+        assert isinstance(program.sink, ElasticsearchSink)
+        assert program.sink.stream == "logs-aws.vpcflow-mine"
+
+
+def test_the_end_gives_the_state_folder_back(tmp_path: Path) -> None:
+    settings = config(tmp_path, more="aws: {region: eu-west-1}")
+    with built(settings) as program:
+        assert program.inventory is not None
+        with pytest.raises(LedgerError, match="is in use by process"), built(settings):
+            pass
+        program.ledger.summary()
+    with built(settings):
+        pass
+    with pytest.raises(LedgerError, match="is not open"):
+        program.ledger.summary()
+
+
+def test_without_any_region_there_is_no_inventory_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with built(config(tmp_path)) as program:
+        assert program.inventory is None
+    assert caplog.messages == [
+        "no region is known to ask for the inventory: name some in enrich.ec2.regions, or set aws.region"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "environment", "fault"),
+    [
+        ("aws: {profile: nobody}", {}, "The config profile (nobody) could not be found"),
+        ("", {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        ("aws: {region: eu-west-1}", {"AWS_ENDPOINT_URL": "nowhere"}, "Invalid endpoint: nowhere"),
+    ],
+)
+def test_what_boto3_cannot_start_with_is_a_fault_of_the_configuration(
+    more: str, environment: dict[str, str], fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as raised, built(config(tmp_path, more=more)):
+        pass
+    assert [(each.path, fault in each.problem) for each in raised.value.faults] == [("aws", True)]
+
+
+def test_certificates_that_are_none_are_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    output = f"elasticsearch: {{hosts: ['https://es:9200'], ca_certs: {tmp_path}/ca.pem}}"
+    with pytest.raises(ConfigError) as raised, built(config(tmp_path, output=output)):
+        pass
+    (fault,) = raised.value.faults
+    assert fault.path == "output.elasticsearch.ca_certs"
+    assert fault.problem.startswith(f"expected PEM certificates; {tmp_path}/ca.pem cannot be read as such: ")
+
+
+def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With every log of this program at its loudest, through a failing call; the libraries' own is turned down."""
+    caplog.set_level(logging.DEBUG, "exporter")
+    with faulty("http://127.0.0.1:9") as proxy:
+        proxy.always.append(Fault("", refuse=(400, "AccessDenied")))
+        cluster = f"hosts: ['{proxy.url}'], username: writer, password: '{PASSWORD}'"
+        settings = config(tmp_path, more=f"aws: {{endpoint_url: {proxy.url}}}", output=f"elasticsearch: {{{cluster}}}")
+        with built(settings) as program:
+            shown = [repr(program), repr(settings), str(settings)]
+            program.poller.poll()
+            with pytest.raises(SinkError, match=r"logs-aws\.vpcflow-exporter") as raised:
+                program.verify()
+    said = "\n".join([*shown, caplog.text, str(raised.value)])
+    assert "AccessDenied" in said
+    assert SECRET not in said
+    assert PASSWORD not in said
