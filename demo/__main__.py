@@ -39,12 +39,12 @@ def main() -> None:
         console.print(f"[bold]3/4[/] the daemon's job, once: vpcflow-exporter once --config demo/{config.name}")
         if target:
             _command(["setup", "--config", str(config)], environment)
-        began = time.monotonic()
+        since, began = datetime.now(UTC), time.monotonic()
         _command(["once", "--config", str(config)], environment)
         seconds = time.monotonic() - began
     console.print("[bold]4/4[/] what came out\n")
     if target:
-        of_elasticsearch(console, target, seconds)
+        of_elasticsearch(console, target, seconds, since)
     else:
         of_files(console, OUT / "documents", seconds)
 

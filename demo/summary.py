@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ from elasticsearch import Elasticsearch
 from rich.console import Console
 from rich.table import Table
 
-STREAM = "logs-aws.vpcflow-exporter"
+STREAM = "logs-aws.vpcflow-demo"
 TOP = 8
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _PAIR = {
@@ -69,8 +70,8 @@ def of_files(console: Console, folder: Path, seconds: float) -> None:
     console.print(f"The documents are in {os.path.relpath(folder)}, one file an object.")
 
 
-def of_elasticsearch(console: Console, url: str, seconds: float) -> None:
-    """The summary of the data stream, by its own aggregations."""
+def of_elasticsearch(console: Console, url: str, seconds: float, since: datetime) -> None:
+    """The summary of what came into the data stream `since` then, by its own aggregations."""
     key, user = os.environ.get("ELASTICSEARCH_API_KEY"), os.environ.get("ELASTICSEARCH_USERNAME")
     client = Elasticsearch(
         url,
@@ -83,6 +84,7 @@ def of_elasticsearch(console: Console, url: str, seconds: float) -> None:
         index=STREAM,
         size=0,
         track_total_hits=True,
+        query={"range": {"event.ingested": {"gte": since.isoformat()}}},
         aggs={
             "objects": {"cardinality": {"field": "aws.s3.object.key"}},
             **{

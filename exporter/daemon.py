@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 LAST_SECONDS = 2.0
 """To tidy up once the grace time is over; what hangs even then does not hold the process."""
 
-_A_MOMENT = timedelta(milliseconds=1)
+SPAN = timedelta(minutes=5)
+"""What a file's records reach beyond the time of its key: the one before `start` holds records after it."""
+
+_A_MOMENT, _A_SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 
 
 class Listing(Protocol):
@@ -47,6 +50,12 @@ class Place:
     bucket: str
     start: datetime | None
     lookback: timedelta
+
+    @property
+    def identity(self) -> str:
+        """Under which the ledger remembers it: another `start` is another place, or an earlier one had no effect."""
+        source = self.listing.source_id
+        return source if self.start is None else f"{source} from {self.start.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +176,9 @@ class Poller:
 
     def _walk(self, place: Place, now: datetime) -> None:
         """A whole pass: only after it may days be forgotten."""
-        identity, ledger = place.listing.source_id, self._ledger
+        identity, ledger = place.identity, self._ledger
         self._write_down()
-        start = place.start or self._first_seen(identity, now)
+        start = (place.start or self._first_seen(identity, now)) - SPAN + _A_SECOND
         first = ledger.floor(identity) or start.date()
         under_way: set[Future[None]] = set()
         try:
@@ -181,7 +190,7 @@ class Poller:
         if self._stops.soon.is_set():
             raise Stopped("stopped during a pass")
         ledger.raise_floor(identity, max(start.date(), (now - place.lookback).date()))
-        floors = [ledger.floor(each.listing.source_id) for each in self._places if each.bucket == place.bucket]
+        floors = [ledger.floor(each.identity) for each in self._places if each.bucket == place.bucket]
         known = [floor for floor in floors if floor is not None]
         if len(known) == len(floors):
             ledger.prune(place.bucket, min(known))

@@ -148,6 +148,10 @@ class Delivery(Protocol):
         """Waits for all that was sent.  Every document is then out, there already or a dead letter; else it raises."""
         ...  # pragma: no cover
 
+    def abandon(self) -> None:
+        """Drops what is not out yet: the object will come again, or never."""
+        ...  # pragma: no cover
+
 
 class Sink(Protocol):
     """Where documents go."""

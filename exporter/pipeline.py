@@ -10,7 +10,7 @@ from typing import Protocol
 from exporter import counting
 from exporter.ecs.document import Encoder
 from exporter.errors import ObjectGone, ReadError, SinkError, SourceError, Stopped
-from exporter.flow import Batch, ByteStream, DeadLetter, DeadLetters, Outcome, S3Object, Sink
+from exporter.flow import Batch, ByteStream, DeadLetter, DeadLetters, Delivery, Outcome, S3Object, Sink
 from exporter.ledger import Ledger
 from exporter.metrics import Metrics
 from exporter.read.text import TextReader
@@ -68,19 +68,29 @@ def carry(source: S3Object, stages: Stages) -> Outcome:
     """
     outcome, started = Outcome(source), monotonic()
     delivery = stages.sink.open(source)
-    with stages.objects.open(source) as stream:
-        try:
-            for piece in stages.reader.read(stream, source):
-                stages.dead_letters.keep([DeadLetter(source, bad.row, bad.reason, bad.text) for bad in piece.bad])
-                counting.read(piece, outcome, stages.metrics)
-                for body in stages.encoder.encode(stages.enrich(piece.batch)):
-                    delivery.send(body)
-                if stages.abandon.is_set():
-                    raise Stopped(f"stopped while {source} was under way")
-        except ReadError as error:
-            if not outcome.records and not outcome.bad_lines:
-                raise
-            outcome.damage = str(error)
-    outcome.delivered = delivery.finish()
+    try:
+        with stages.objects.open(source) as stream:
+            _send(stream, delivery, outcome, stages)
+        outcome.delivered = delivery.finish()
+    except BaseException:
+        delivery.abandon()
+        raise
     outcome.seconds = monotonic() - started
     return outcome
+
+
+def _send(stream: ByteStream, delivery: Delivery, outcome: Outcome, stages: Stages) -> None:
+    """Piece by piece: bad lines to the dead letters, records through the stages to the delivery."""
+    source = outcome.source
+    try:
+        for piece in stages.reader.read(stream, source):
+            stages.dead_letters.keep([DeadLetter(source, bad.row, bad.reason, bad.text) for bad in piece.bad])
+            counting.read(piece, outcome, stages.metrics)
+            for body in stages.encoder.encode(stages.enrich(piece.batch)):
+                delivery.send(body)
+            if stages.abandon.is_set():
+                raise Stopped(f"stopped while {source} was under way")
+    except ReadError as error:
+        if not outcome.records and not outcome.bad_lines:
+            raise
+        outcome.damage = str(error)

@@ -180,8 +180,7 @@ def _inventory(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stop
     with _explained():
         clients = {region: _ec2(config, aws, region) for region in regions if region}
     if not clients:
-        log.warning("no region is known to ask for the inventory: name some in enrich.ec2.regions, or set aws.region")
-        return None
+        raise ConfigError((Fault("enrich.ec2.regions", "no region is known: name some here, or set aws.region"),))
     return Inventory(clients, tag_keys=settings.tags, stop=stops.soon, metrics=metrics)
 
 

@@ -24,6 +24,7 @@ from exporter.metrics import Metrics
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 LOOKBACK = timedelta(days=2)
 START = TODAY - timedelta(days=9)
+FIRST_DAY = (TODAY - timedelta(days=10)).date()  # a file that reaches into midnight would lie there
 
 
 def stored(name: str, days_ago: int = 0, bucket: str = "logs") -> S3Object:
@@ -77,7 +78,9 @@ class Rig:
         return ok, failed
 
     def floor(self, days_ago: int, shelf: Shelf) -> bool:
-        return self.ledger.floor(shelf.source_id) == (TODAY - timedelta(days=days_ago)).date()
+        return (
+            self.ledger.floor(Place(shelf, "", START, LOOKBACK).identity) == (TODAY - timedelta(days=days_ago)).date()
+        )
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_a_pass_takes_what_is_new_and_the_next_one_only_what_came_since(rig: Rig
     poller.poll()
     poller.close()
     assert sorted(rig.taken) == ["a", "b", "c", "d", "late"]
-    assert shelf.asked == [(START.date(), TODAY.date()), ((TODAY - LOOKBACK).date(), TODAY.date())]
+    assert shelf.asked == [(FIRST_DAY, TODAY.date()), ((TODAY - LOOKBACK).date(), TODAY.date())]
     assert rig.polls() == (2, 0)
     assert rig.metrics.value("objects_in_flight") == 0
 
@@ -140,7 +143,7 @@ def test_a_failed_listing_raises_no_floor_and_stops_no_other_place(rig: Rig, cap
     broken.error = None
     poller.poll()
     poller.close()
-    assert broken.asked[1] == (START.date(), TODAY.date())
+    assert broken.asked[1] == (FIRST_DAY, TODAY.date())
     assert rig.taken == ["a", "b"]
     assert rig.floor(2, broken)
 
@@ -200,6 +203,26 @@ def test_two_places_in_one_bucket_forget_only_what_both_have_passed(rig: Rig) ->
     assert rig.ledger.summary().objects == {}
     assert rig.floor(2, first)
     assert rig.floor(2, second)
+
+
+def test_an_earlier_start_takes_effect_and_what_is_done_stays_done(rig: Rig) -> None:
+    shelf = Shelf("s3://logs/", [stored("old", 9), stored("new")])
+    for start, taken in ((None, []), (TODAY - timedelta(days=1), ["new"]), (START, ["new", "old"])):
+        poller = rig.poller(shelf, start=start)
+        poller.poll()
+        poller.poll()
+        poller.close()
+        assert sorted(rig.taken) == taken
+
+
+def test_the_file_that_reaches_into_the_start_is_taken(rig: Rig) -> None:
+    shelf = Shelf("s3://logs/", [stored("at noon"), stored("earlier", 1)])
+    noon = shelf.objects[0].time
+    for after, taken in ((timedelta(minutes=5), []), (timedelta(minutes=4, seconds=59), ["at noon"])):
+        poller = rig.poller(shelf, start=noon + after)
+        poller.poll()
+        poller.close()
+        assert rig.taken == taken
 
 
 def test_a_stop_begins_nothing_more_and_raises_no_floor(rig: Rig) -> None:

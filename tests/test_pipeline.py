@@ -57,6 +57,7 @@ class RefusingSink:
 
     def __init__(self, error: Exception) -> None:
         self.error = error
+        self.abandoned = False
 
     def open(self, source: S3Object) -> Delivery:
         del source
@@ -67,6 +68,9 @@ class RefusingSink:
 
     def finish(self) -> Delivered:
         raise self.error
+
+    def abandon(self) -> None:
+        self.abandoned = True
 
     def close(self) -> None:
         pass

@@ -132,14 +132,12 @@ def test_the_end_gives_the_state_folder_back(tmp_path: Path) -> None:
         program.ledger.summary()
 
 
-def test_without_any_region_there_is_no_inventory_and_that_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with built(config(tmp_path)) as program:
+def test_without_any_region_there_is_no_inventory_and_that_is_a_fault(tmp_path: Path) -> None:
+    told = "enrich.ec2.regions  no region is known: name some here, or set aws.region"
+    with pytest.raises(ConfigError, match=told), built(config(tmp_path)):
+        pass
+    with built(config(tmp_path, more="enrich: {ec2: {enabled: false}}")) as program:
         assert program.inventory is None
-    assert caplog.messages == [
-        "no region is known to ask for the inventory: name some in enrich.ec2.regions, or set aws.region"
-    ]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +161,7 @@ def test_what_boto3_cannot_start_with_is_a_fault_of_the_configuration(
 def test_certificates_that_are_none_are_a_fault_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     output = f"elasticsearch: {{hosts: ['https://es:9200'], ca_certs: {tmp_path}/ca.pem}}"
-    with pytest.raises(ConfigError) as raised, built(config(tmp_path, output=output)):
+    with pytest.raises(ConfigError) as raised, built(config(tmp_path, more="aws: {region: eu-west-1}", output=output)):
         pass
     (fault,) = raised.value.faults
     assert fault.path == "output.elasticsearch.ca_certs"
@@ -176,7 +174,11 @@ def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureF
     with faulty("http://127.0.0.1:9") as proxy:
         proxy.always.append(Fault("", refuse=(400, "AccessDenied")))
         cluster = f"hosts: ['{proxy.url}'], username: writer, password: '{PASSWORD}'"
-        settings = config(tmp_path, more=f"aws: {{endpoint_url: {proxy.url}}}", output=f"elasticsearch: {{{cluster}}}")
+        settings = config(
+            tmp_path,
+            more=f"aws: {{region: eu-west-1, endpoint_url: {proxy.url}}}",
+            output=f"elasticsearch: {{{cluster}}}",
+        )
         with built(settings) as program:
             shown = [repr(program), repr(settings), str(settings)]
             program.poller.poll()

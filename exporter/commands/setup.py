@@ -1,5 +1,7 @@
 """`vpcflow-exporter setup`: what the cluster needs before the first document."""
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
@@ -7,6 +9,9 @@ from exporter import wiring
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.errors import ConfigError, Fault
 from exporter.install import templates
+
+_WIDTH = 140
+"""Columns where nobody's terminal tells: names are longer than half of the usual 80."""
 
 
 def setup(config: ConfigPath = CONFIG_PATH) -> None:
@@ -28,7 +33,9 @@ def setup(config: ConfigPath = CONFIG_PATH) -> None:
             replicas=target.replicas,
         )
     title = f"{installed.stream}, index mode {installed.index_mode}"
-    table = Table("what", "now", "why", title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
+    for head in ("what", "now", "why"):
+        table.add_column(head, overflow="fold")
     for step in installed.steps:
         table.add_row(step.what, step.outcome, step.why)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)

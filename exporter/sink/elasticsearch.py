@@ -74,6 +74,10 @@ class _Delivery:
         self._raise_error()
         return self.delivered
 
+    def abandon(self) -> None:
+        with self.changed:
+            self.error = self.error or Stopped(f"{self.source} was given up")
+
     def _raise_error(self) -> None:
         if self.error is not None:
             raise self.error

@@ -50,6 +50,12 @@ class FilesSink:
         for delivery in begun:
             delivery.abandon()
 
+    def forget(self, delivery: "_Delivery") -> None:
+        """A delivery that was given up is not to be tidied up any more."""
+        with self._changed:
+            if self._begun.get(delivery.path) is delivery:
+                del self._begun[delivery.path]
+
     def count(self, path: Path, delivered: Delivered) -> None:
         """Counts a file that has its name now."""
         with self._changed:
@@ -89,6 +95,7 @@ class _Delivery:
 
     def abandon(self) -> None:
         """Leaves nothing of an unfinished file."""
+        self.sink.forget(self)
         if self.file is not None:
             # Closing writes what is still buffered, which a full disk refuses once more; it is thrown away anyway.
             with suppress(OSError):

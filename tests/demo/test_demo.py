@@ -78,4 +78,4 @@ def test_into_elasticsearch(elasticsearch: Cluster) -> None:
         DEMO_ALLOW_PLAINTEXT="true",
     )
     check(printed)
-    assert f"The documents are in the data stream logs-aws.vpcflow-exporter of {elasticsearch.url}" in printed
+    assert f"The documents are in the data stream logs-aws.vpcflow-demo of {elasticsearch.url}" in printed

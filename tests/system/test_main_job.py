@@ -531,4 +531,6 @@ def test_a_stop_in_the_middle_loses_nothing_and_repeats_nothing(world: World, nu
     objects, again, created, existing = map(int, found.groups())
     assert objects == 3 - done.objects.get(State.DONE, 0)
     assert again == objects * records == created + existing
+    assert objects >= 1, "the stop came too late: nothing was left to do"
+    assert existing == 0 or objects > 1, "what was under way had time to end, and was sent again"
     assert world.count() == 3 * records
