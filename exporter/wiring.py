@@ -19,7 +19,7 @@ from exporter.daemon import Place, Poller, Stops
 from exporter.ecs.document import Encoder
 from exporter.enrich.ec2 import Inventory
 from exporter.enrich.ends import enrich
-from exporter.errors import ConfigError, Fault
+from exporter.errors import ConfigError, Fault, InventoryError
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
 from exporter.ledger import Ledger
 from exporter.metrics import Metrics
@@ -48,6 +48,18 @@ class Program:
     metrics: Metrics
     ledger: Ledger
     sink: Sink
+
+    def poll(self) -> None:
+        """One pass, but none before EC2 has answered once: a record that went out without names never gets them.
+
+        Raises InventoryError where EC2 still does not answer.
+        """
+        if self.inventory is not None and self.inventory.current() is None and not self.inventory.refresh():
+            raise InventoryError(
+                "nothing is sent before EC2 has answered once, and it has not (the log says why); "
+                "with enrich.ec2.enabled: false records go out without names"
+            )
+        self.poller.poll()
 
     def verify(self) -> None:
         """Looks whether the output can take documents: raises Refused or Unavailable."""

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from exporter import __version__, wiring
 from exporter.config import Config, parse
 from exporter.daemon import Stops
-from exporter.errors import ConfigError, LedgerError, SinkError
+from exporter.errors import ConfigError, InventoryError, LedgerError, SinkError
 from exporter.sink.elasticsearch import ElasticsearchSink
 from exporter.sink.files import FilesSink
 from tests.source.faulty import Fault, faulty
@@ -188,3 +190,33 @@ def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "AccessDenied" in said
     assert SECRET not in said
     assert PASSWORD not in said
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """EC2 as it answers credentials that may nothing."""
+
+    def do_POST(self) -> None:
+        error = "<Error><Code>UnauthorizedOperation</Code><Message>You are not authorized</Message></Error>"
+        answer = f"<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>".encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_nothing_is_sent_before_ec2_has_answered_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = r"nothing is sent before EC2 has answered once.*enrich\.ec2\.enabled: false"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        settings = config(tmp_path, more=f"aws: {{region: eu-west-1, endpoint_url: {url}}}")
+        with built(settings) as program, pytest.raises(InventoryError, match=told):
+            program.poll()
+        server.shutdown()
+    value = program.metrics.value
+    assert value("inventory_refreshes_total", outcome="failed") == 1
+    assert value("polls_total", outcome="ok") + value("polls_total", outcome="failed") == 0
+    assert "needs credentials with the permission ec2:DescribeNetworkInterfaces" in caplog.text

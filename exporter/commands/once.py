@@ -25,9 +25,7 @@ def once(config: ConfigPath = CONFIG_PATH) -> None:
     ):
         program.verify()
         try:
-            if program.inventory is not None:
-                program.inventory.refresh()
-            program.poller.poll()
+            program.poll()
         except Stopped:
             log.info("stopped before the pass began")
         whole = _summed_up(program)

@@ -38,13 +38,11 @@ def run(config: ConfigPath = CONFIG_PATH) -> None:
 
 
 def _jobs(settings: Config, program: wiring.Program) -> tuple[daemon.Job, ...]:
-    """The inventory is asked once before the first poll, so that no record goes out without it."""
-    poll = daemon.Job("poll", settings.source.poll_every, program.poller.poll)
+    """The first poll asks for the inventory itself, so that no record goes out without it."""
+    poll = daemon.Job("poll", settings.source.poll_every, program.poll)
     if program.inventory is None:
         return (poll,)
-    refresh = daemon.Job("inventory", settings.enrich.ec2.refresh_every, program.inventory.refresh, at_once=False)
-    daemon.attempt(refresh)
-    return (refresh, poll)
+    return (poll, daemon.Job("inventory", settings.enrich.ec2.refresh_every, program.inventory.refresh, at_once=False))
 
 
 @contextmanager

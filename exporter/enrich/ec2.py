@@ -9,6 +9,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.parsers import ResponseParserError
 
 from exporter.enrich.answers import Answers, snapshot
 from exporter.enrich.inventory import Snapshot, merge
@@ -103,7 +104,7 @@ def _page(client: "EC2Client", region: str, question: Question, token: str | Non
     call: Callable[..., Mapping[str, Any]] = getattr(client, question.operation)
     try:
         return call(MaxResults=PAGE_SIZE, **({"NextToken": token} if token else {}))
-    except HTTPClientError as error:
+    except (HTTPClientError, ResponseParserError) as error:  # the latter where something between answers in HTML
         raise InventoryError(f"EC2 in {region} could not be reached for {question.operation}: {error}") from error
     except ClientError as error:
         if not _passes(error):
@@ -188,6 +189,6 @@ class Inventory:
 
     def _in_use(self) -> str:
         if self._current is None:
-            return "and there is none yet: records go out without the names of their ends"
+            return "and there is none yet"
         seconds = (self._now() - self._current.taken).total_seconds()
         return f"the one in use is {seconds:.0f} s old"
