@@ -163,7 +163,7 @@ class Poller:
                 return
             except ExporterError as error:
                 self._metrics.add("polls_total", outcome="failed")
-                log.error("the pass over %s is not whole: %s", place.listing.source_id, error)  # noqa: TRY400
+                log.error("the pass over %s is not whole: %s", place.listing.source_id, error)  # noqa: TRY400 - the text says it all
             except Exception:
                 self._metrics.add("polls_total", outcome="failed")
                 log.exception("%s met a fault of this program; please report it", place.listing.source_id)
@@ -237,7 +237,7 @@ class Poller:
         except LedgerError as error:
             self._unwritten.add(source)
             self._metrics.add("objects_total", outcome="undone")
-            log.error("%s is undone, and taken again once the ledger can be written: %s", source, error)  # noqa: TRY400
+            log.error("%s is undone, and taken again once the ledger can be written: %s", source, error)  # noqa: TRY400 - the text says it all
             raise
         finally:
             self._metrics.add("objects_in_flight", -1)
@@ -286,6 +286,6 @@ def attempt(job: Job) -> None:
     except Stopped:
         log.info("%s was stopped", job.name)
     except ExporterError as error:
-        log.error("%s failed, and comes again in %s: %s", job.name, job.every, error)  # noqa: TRY400
+        log.error("%s failed, and comes again in %s: %s", job.name, job.every, error)  # noqa: TRY400 - the text says it all
     except BaseException:  # polars' panics are no Exceptions, and would end the thread in silence
         log.exception("%s met a fault of this program; please report it", job.name)

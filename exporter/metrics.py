@@ -69,6 +69,6 @@ class Metrics:
         """What a counter or gauge stands at; 0 where nothing was added yet."""
         return self.registry.get_sample_value(f"vpcflow_{name}", labels) or 0.0
 
-    def _at(self, name: str, labels: dict[str, str]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _at(self, name: str, labels: dict[str, str]):  # type: ignore[no-untyped-def]  # noqa: ANN202 - one of three classes
         metric = self._metrics[name]
         return metric.labels(**labels) if labels else metric

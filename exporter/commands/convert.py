@@ -43,7 +43,8 @@ def convert(
 ) -> None:
     """Print the documents of local flow-log files, one a line; nothing else goes to standard output.
 
-    Bad lines are told on standard error.  Exit status 1 where a file could not be read whole.
+    Bad lines are told on standard error.  Exit status 1 where a file could not be read whole, or
+    not one of its lines is a record.
     """
     logs.configure(Log(level="warning"))
     snapshot = snapshot_file.load(inventory) if inventory else None
@@ -86,11 +87,15 @@ class _Reading:
         """One file's documents, as far as it can be read."""
         try:
             with _opened(file) as (stream, source):
+                records = bad_lines = 0
                 for piece in TextReader().read(stream, source, self.names):
+                    records, bad_lines = records + piece.batch.frame.height, bad_lines + len(piece.bad)
                     for bad in piece.bad:
                         log.warning("%s line %d is no record: %s: %.200s", file, bad.row + 1, bad.reason, bad.text)
                     for body in self.encoder.encode(enrich(piece.batch, self.snapshot, self.metrics)):
                         yield _documents(body)
+                if bad_lines and not records:
+                    self._broken(file, "not one line is a record; is that its format?")
         except ReadError as error:
             self._broken(file, str(error))
         except OSError as error:

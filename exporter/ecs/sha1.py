@@ -67,7 +67,7 @@ def _mix(number: int, b: Words, c: Words, d: Words, scratch: tuple[Words, Words]
         np.bitwise_xor(c, d, out=out)
         np.bitwise_and(out, b, out=out)
         np.bitwise_xor(out, d, out=out)
-    elif stage == 2:  # noqa: PLR2004
+    elif stage == 2:  # noqa: PLR2004 - the third of four
         np.bitwise_or(b, c, out=out)
         np.bitwise_and(out, d, out=out)
         np.bitwise_and(b, c, out=spare)

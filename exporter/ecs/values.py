@@ -172,7 +172,7 @@ def _addresses(part: pl.DataFrame, batch: Batch) -> Columns:
         text = _around(batch.addresses.text, [f',"{key}":"' for key in _names(name)])
         columns[name] = pl.lit(text).gather(pl.col(name).to_physical())
     columns["related_ip"] = _related(part, present, batch)
-    family = pl.Series(np.where(batch.addresses.family == 4, "ipv4", "ipv6"), dtype=pl.String)  # noqa: PLR2004
+    family = pl.Series(np.where(batch.addresses.family == 4, "ipv4", "ipv6"), dtype=pl.String)  # noqa: PLR2004 - IPv4
     columns["network_type"] = pl.lit(family).gather(pl.coalesce(pl.col(present).to_physical()))
     return columns
 

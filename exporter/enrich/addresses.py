@@ -25,7 +25,7 @@ MAPPED = 0xFFFF << 32
 def keys_of(addresses: Addresses) -> Keys:
     """The key of each distinct address of a batch, in the batch's order."""
     words = addresses.words.astype(">u4")
-    ipv4 = addresses.family == 4  # noqa: PLR2004
+    ipv4 = addresses.family == 4  # noqa: PLR2004 - IPv4
     words[ipv4, 3] = words[ipv4, 0]
     words[ipv4, :3] = (0, 0, 0xFFFF)
     return words.reshape(-1).view("S16")

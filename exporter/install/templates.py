@@ -36,6 +36,9 @@ _PRIVILEGES = (
     "view_index_metadata and manage; nothing that was done is undone, so `vpcflow-exporter setup` can be run again"
 )
 
+_NAMED = 5
+"""Of many fields that an index lacks, so many are named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -199,7 +202,8 @@ def _roll_over(client: Elasticsearch, stream: str) -> Step:
     if not lacking:
         return Step(stream, "unchanged")
     client.indices.rollover(alias=stream)
-    names = ", ".join(name for name, _ in lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")  # noqa: PLR2004
+    more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    names = ", ".join(name for name, _ in lacking[:_NAMED]) + more
     return Step(stream, "rolled over", f"{index} lacked {names}")
 
 

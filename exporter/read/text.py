@@ -50,7 +50,7 @@ class TextReader:
         row, columns, bad, formats = 0, None, 0, 0
         for text in _cut(inflated(stream), self.piece_bytes, damage):
             if columns is None:
-                columns, text, row = _format(text.removeprefix(lines.BOM), names)  # noqa: PLW2901
+                columns, text, row = _format(text.removeprefix(lines.BOM), names)  # noqa: PLW2901 - less its header
             for parsed in self._pieces(text, row, columns, source):
                 bad, formats = bad + len(parsed.piece.bad), formats + (parsed.columns != columns)
                 columns = parsed.columns

@@ -85,9 +85,9 @@ class Bulk:
             status = result["status"]
             if status == 409:  # noqa: PLR2004 Conflict: our own id is there already
                 settled.existing += 1
-            elif status < 300 and result.get("failure_store") != "used":  # noqa: PLR2004
+            elif status < 300 and result.get("failure_store") != "used":  # noqa: PLR2004 - HTTP statuses, here and below
                 settled.created += 1
-            elif status in _LATER or status >= 500:  # noqa: PLR2004
+            elif status in _LATER or status >= 500:  # noqa: PLR2004 - a server's fault
                 again.add(position)
             elif status in _ADVICE or _is_the_streams_fault(result):
                 raise Refused(_refusal(self.stream, status, _reason(result)))
@@ -139,7 +139,7 @@ def of_answer(where: str, error: ApiError) -> ExporterError:
         return Refused(f"{where}: what answers is not Elasticsearch; look at output.elasticsearch.hosts")
     if status == 413:  # noqa: PLR2004 Content Too Large
         return TooLarge(f"{where}: a request was too large for the server (http.max_content_length) or a proxy")
-    if status in _LATER or status >= 500:  # noqa: PLR2004
+    if status in _LATER or status >= 500:  # noqa: PLR2004 - a server's fault
         return Unavailable(f"{where}: HTTP status {status}: {_cut(str(error))}")
     return Refused(_refusal(where, status, _cut(str(error))))
 

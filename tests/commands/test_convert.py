@@ -182,3 +182,9 @@ def test_a_full_disk_is_told() -> None:
     assert log.decode().partition(" ")[2] == (
         "ERROR   exporter.convert: standard output cannot be written: No space left on device\n"
     )
+
+
+def test_a_format_that_no_line_fits_is_told() -> None:
+    result = run("-", "--format", "srcaddr dstaddr", stdin=text("a b", "c d"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said(result)[-1] == "ERROR   exporter.convert: -: not one line is a record; is that its format?"
