@@ -48,6 +48,11 @@ Part: TypeAlias = Leaf | Constant | Members
 Segment = str | pl.Expr
 
 
+def escaped(text: str) -> str:
+    """A text as it stands between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
 def constant(path: str, value: object) -> Constant:
     """A constant leaf from a dotted path and a value; what is no UTF-8 in it (in a file's name) becomes `?`."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from exporter.ecs.compiler import escaped
+
 Template = Mapping[str, "str | Template"]
 
 _CLOUD: Template = {
@@ -89,4 +91,4 @@ def _members(document: dict[str, object]) -> str | None:
 
 
 def _escaped(value: object) -> str | None:
-    return json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) and value else None
+    return escaped(value) if isinstance(value, str) and value else None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from exporter.ecs.community_id import community_ids
+from exporter.ecs.compiler import escaped
 from exporter.ecs.ends import REPORTER
 from exporter.ecs.tables import PROTOCOLS, tcp_flags
 from exporter.fields import BY_COLUMN, FIELDS, Kind
@@ -68,7 +69,7 @@ def values(part: pl.DataFrame, batch: Batch, ends: pl.DataFrame | None) -> Colum
     ):
         known = [columns[name]] if name in columns else []
         if known or fallback:
-            columns[column] = pl.coalesce(*known, pl.lit(fallback and _escaped(fallback), dtype=pl.String))
+            columns[column] = pl.coalesce(*known, pl.lit(fallback and escaped(fallback), dtype=pl.String))
     columns["row_hex"] = pl.lit(_row_hex(part["row"]))
     return columns
 
@@ -77,12 +78,8 @@ def _text(part: pl.DataFrame, name: str, batch: Batch) -> pl.Expr:
     """A column as text, escaped where its batch is not known to be free of what needs it."""
     column = part[name]
     if column.dtype == pl.String and not batch.plain:
-        return pl.lit(_per_distinct(column, _escaped))
+        return pl.lit(_per_distinct(column, escaped))
     return pl.col(name) if column.dtype == pl.String else pl.col(name).cast(pl.String)
-
-
-def _escaped(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _per_distinct(column: pl.Series, make: Callable[[str], str]) -> pl.Series:

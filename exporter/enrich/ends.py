@@ -64,12 +64,14 @@ def enrich(batch: Batch, snapshot: Snapshot | None, metrics: Metrics) -> Batch:
     index = snapshot.index
     position = find(index.addresses, keys_of(batch.addresses))
     names = locality(batch.addresses, snapshot.networks, index.owned[position])
-    unique = np.append((locality(batch.addresses) == "external").fill_null(value=False).to_numpy(), np.False_)
     reporter = _looked_up(batch.frame, "interface_id", index.interfaces)
     vpc = np.where(
         _present(batch.frame, "vpc_id"), _looked_up(batch.frame, "vpc_id", index.vpcs), index.vpc_of[reporter]
     )
     ours = (vpc >= 0) | ~_foreign(batch.frame, index, vpc)
+    unique = np.zeros(len(position) + 1, dtype=bool)
+    if not ours.all():
+        unique[:-1] = (locality(batch.addresses) == "external").fill_null(value=False).to_numpy()
     known = np.append(position, -1)
     ends: dict[str, _End] = {}
     for end, column in codes.items():

@@ -3,7 +3,6 @@
 Nothing here looks at a single line.  It is only told whether anything about all of them is odd.
 """
 
-import socket
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -128,16 +127,12 @@ def _addresses(frame: pl.DataFrame) -> Addresses | None:
     codes = pl.Series(range(max(highest) + 1), dtype=pl.UInt32)
     text = codes.cat.to(columns[0].dtype).cast(pl.String)
     try:
-        packed = [_packed(address) for address in text.to_list()]
+        packed = [lines.packed(address) for address in text.to_list()]
     except (OSError, ValueError):
         return None
     family = np.fromiter((4 if len(address) == lines.IPV4_BYTES else 6 for address in packed), np.uint8, len(packed))
     words = np.frombuffer(b"".join(address.ljust(16, b"\0") for address in packed), ">u4")
     return Addresses(text, family, words.reshape(-1, 4).astype(np.uint32))
-
-
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def _in_range(frame: pl.DataFrame, text: bytes) -> bool:

@@ -136,9 +136,14 @@ def _value_fault(token: bytes, known: fields.Field | None) -> str | None:
     return None if fits else f"{text[:60]} is larger than {largest}"
 
 
+def packed(address: str) -> bytes:
+    """An address's 4 or 16 bytes in network order; OSError or ValueError for a text that is none."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
 def _is_address(text: str) -> bool:
     try:
-        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+        packed(text)
     except (OSError, ValueError):
         return False
     return True
