@@ -27,7 +27,7 @@ LAST_SECONDS = 2.0
 SPAN = timedelta(minutes=5)
 """What a file's records reach beyond the time of its key: the one before `start` holds records after it."""
 
-_A_MOMENT, _A_SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
+_A_MOMENT, _A_SECOND = timedelta(microseconds=2), timedelta(seconds=1)
 
 
 class Listing(Protocol):
