@@ -10,14 +10,14 @@ from typing import TypeVar
 
 import orjson
 
-from bench.traffic import Sample
+from bench.traffic import CONTAINERS, FIELDS, REWRITTEN, Sample, sample
 from exporter.ecs.document import Encoder
 from exporter.ecs.tables import PROTOCOLS, tcp_flags
 from exporter.enrich.ends import enrich
 from exporter.enrich.snapshot_file import load
 from exporter.metrics import Metrics
 from exporter.read.inflate import inflated
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 
 T = TypeVar("T")
 
@@ -40,8 +40,9 @@ def columnar(sample: Sample, *, inventory: bool) -> Cost:
         _ = snapshot.index
     cost, metrics = Cost(), Metrics()
     encoder = Encoder("exporter", REQUEST_BYTES)
+    reader = Reader(lambda _: [("the bench", FIELDS)])
     with sample.path.open("rb") as stream:
-        for piece in _timed(cost, "read", TextReader().read(stream, sample.source)):
+        for piece in _timed(cost, "read", reader.read(stream, sample.source)):
             batch = _once(cost, "enrich", partial(enrich, piece.batch, snapshot, metrics))
             for body in _timed(cost, "encode", encoder.encode(batch)):
                 cost.records += body.count
@@ -155,13 +156,29 @@ def _plain_flow(document: dict[str, dict], known: dict[str, str]) -> None:  # ty
         own["tcp_flags_array"] = tcp_flags(int(known["tcp-flags"]))
 
 
-CASES: dict[str, Callable[[Sample], Cost]] = {
-    "both ends": partial(columnar, inventory=True),
-    "no inventory": partial(columnar, inventory=False),
-    "inflate": inflate_only,
-    "plain loop": plain_loop,
+def make(sample: Sample) -> Cost:
+    """Nothing but the object, made before it is measured: that takes more memory than reading it."""
+    return Cost(1, sample.path.stat().st_size)
+
+
+def _on(form: str, case: Callable[[Sample], Cost]) -> Callable[[int], Cost]:
+    return lambda records: case(sample(records, form))
+
+
+FULL = partial(columnar, inventory=True)
+
+CASES: dict[str, Callable[[int], Cost]] = {
+    **{f"make {form}": _on(form, make) for form in (*CONTAINERS, *REWRITTEN)},
+    "both ends": _on("v5", FULL),
+    "no inventory": _on("v5", partial(columnar, inventory=False)),
+    "v2": _on("v2", FULL),
+    "parquet": _on("parquet", FULL),
+    "messages": _on("messages", FULL),
+    "commas": _on("commas", FULL),
+    "inflate": _on("v5", inflate_only),
+    "plain loop": _on("v5", plain_loop),
 }
-"""By the name under which `python -m bench NAME RECORDS` runs one alone, in a process of its own."""
+"""By the name under which `python -m bench NAME --records N` runs one alone, in a process of its own."""
 
 
 def _once(cost: Cost, stage: str, work: Callable[[], T]) -> T:

@@ -28,7 +28,7 @@ from exporter.enrich.snapshot_file import load
 from exporter.flow import Body
 from exporter.install.templates import mappings_root, settings_template
 from exporter.metrics import Metrics
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 from tests.services.elasticsearch import cluster
 
 DOCUMENTS = 100_000
@@ -140,7 +140,7 @@ def documents(count: int) -> list[Body]:
     with made.path.open("rb") as stream:
         return [
             body
-            for piece in TextReader().read(stream, made.source)
+            for piece in Reader().read(stream, made.source)
             for body in encoder.encode(enrich(piece.batch, snapshot, metrics))
         ]
 

@@ -3,7 +3,7 @@
 The stages in order, one line each:
 
 source    which objects are new: `source/s3.py` lists, `ledger.py` knows what is done
-read      bytes to a batch of columns: `read/text.py`, with names and types from `fields.py`
+read      bytes to a batch of columns: `read/reader.py`, with names and types from `fields.py`
 enrich    both ends of every record from the inventory: `enrich/ec2.py` describes, `enrich/inventory.py` looks up
 ecs       a batch of columns to ECS documents as NDJSON: `ecs/document.py`
 sink      documents into the data stream: `sink/elasticsearch.py`, or a folder: `sink/files.py`

@@ -16,11 +16,16 @@ _CONFIG_FAULT, _FAILED = 2, 1
 COMMANDS = {
     "run": "Poll the buckets and send what is new, until SIGTERM or SIGINT.",
     "once": "Send what is new now, then exit.",
+    "dead-letters": "Show the lines and documents that could not go out, and send them again.",
+    "objects": "Show the objects that are not simply done, and have them tried again.",
     "setup": "Install or upgrade the templates in Elasticsearch.",
     "convert": "Print the documents of local flow-log files, one a line.",
+    "inspect": "Tell what flow-log files are and what is in them.",
     "generate": "Make flow-log objects: a plausible day of a made-up network, and incidents on request.",
 }
-"""Every command with what `--help` lists it by; each is the function of its name in the module of its name."""
+"""Every command with what `--help` lists it by; each is the function of its name in the module of its name, or a group
+of commands.  A name in Python has `_` where the command's has `-`.
+"""
 
 _STYLE: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 
@@ -31,8 +36,12 @@ class _Loaded(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - Typer's classes are not the same in all of its releases
         if name not in COMMANDS:
             raise KeyError(name)
+        module = name.replace("-", "_")
+        found = getattr(import_module(f"exporter.commands.{module}"), module)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
         alone = typer.Typer(**_STYLE)
-        alone.command(name)(getattr(import_module(f"exporter.commands.{name}"), name))
+        alone.command(name)(found)
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

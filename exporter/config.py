@@ -17,12 +17,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from exporter.config_conflicts import conflicts
-from exporter.config_file import Loc, dotted, read_text, read_yaml
+from exporter.config_file import Loc, dotted, is_verbatim, read_text, read_yaml
 from exporter.errors import ConfigError, Fault
 from exporter.option_types import (
     SECRET_FILES,
@@ -33,7 +42,9 @@ from exporter.option_types import (
     File,
     Fingerprint,
     Flag,
+    FlowLogId,
     Folder,
+    Format,
     Host,
     Listen,
     Namespace,
@@ -47,7 +58,9 @@ from exporter.option_types import (
     TagKey,
     Url,
     User,
+    aws_prefix,
     duration,
+    keys_root,
     secret_file,
     size,
     whole,
@@ -69,16 +82,43 @@ class S3Source(Settings):
     """One bucket with flow logs."""
 
     bucket: Bucket
+    layout: Literal["aws", "ordered", "any"] = "aws"
     prefix: Prefix = ""
     region: Region | None = None
     start: Start = "now"
     lookback: Annotated[timedelta, duration("1h", "60d")] = timedelta(days=2)
+    format: Format | None = None
+
+    @property
+    def root(self) -> str:
+        """What all its keys begin with."""
+        return keys_root(self.prefix, self.layout)
+
+    @property
+    def source_id(self) -> str:
+        """Under which the ledger remembers it: another layout is another source."""
+        keys = f"s3://{self.bucket}/{self.root}"
+        return keys if self.layout == "aws" else f"{keys}* ({self.layout})"
+
+    @field_validator("prefix")
+    @classmethod
+    def _fits_layout(cls, prefix: str, info: ValidationInfo) -> str:
+        return aws_prefix(prefix) if info.data.get("layout") == "aws" else prefix
+
+
+class FlowLog(Settings):
+    """What is known of one flow log."""
+
+    id: FlowLogId
+    format: Format
 
 
 class Source(Settings):
-    """Where objects come from."""
+    """Where objects come from, and how those are written that do not say it themselves."""
 
     s3: Annotated[tuple[S3Source, ...], Field(max_length=1000), NotEmpty]
+    flow_logs: Annotated[tuple[FlowLog, ...], Field(max_length=1000)] = ()
+    describe_flow_logs: Flag = True
     poll_every: Annotated[timedelta, duration("1s", "1d")] = timedelta(seconds=60)
 
 
@@ -255,7 +295,7 @@ def _sentence(error: ErrorDetails, written: Mapping[Loc, str]) -> str:
     given = written.get(loc) or written.get(loc[:-1], "nothing")
     if kind not in ("literal_error", "value_error") or "@" in given or _UNSHOWN.intersection(loc):
         return sentence
-    note = " (what the variable holds is not shown)" if "${" in given else ""
+    note = " (what the variable holds is not shown)" if "${" in given and not is_verbatim(loc) else ""
     return f"{sentence}; given: {given}{note}"
 
 

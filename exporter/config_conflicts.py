@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.config_file import Loc
-from exporter.option_types import FLAGS, SECRET_FILES, URL, secret_file
+from exporter.option_types import FLAGS, SECRET_FILES, URL, keys_root, secret_file
 
 _CLUSTER = ("output", "elasticsearch")
 _ALTERNATIVES: tuple[tuple[Loc, bool, tuple[str, ...]], ...] = (
@@ -39,19 +39,49 @@ def conflicts(tree: object) -> Iterator[tuple[Loc, str]]:
             yield loc, f"expected only one of {' and '.join(both)}"
         elif section is not None and needed and not both:
             yield loc, f"expected one of {' and '.join(names)}; neither is given"
-    yield from _repeated_buckets((_given(tree, ("source",)) or {}).get("s3"))
+    source = _given(tree, ("source",)) or {}
+    yield from _repeated_buckets(source.get("s3"))
+    yield from _overlapping_buckets(source.get("s3"))
+    yield from _repeated_flow_logs(source.get("flow_logs"))
     cluster = _given(tree, _CLUSTER) or {}
     for check in (_half_credentials, _unreadable_files, _unprotected_hosts):
         yield from ((_CLUSTER + loc, problem) for loc, problem in check(cluster))
 
 
 def _repeated_buckets(buckets: object) -> Iterator[tuple[Loc, str]]:
-    first: dict[tuple[object, str], int] = {}
+    first: dict[tuple[object, ...], int] = {}
     for index, entry in enumerate(buckets if isinstance(buckets, list) else ()):
         if isinstance(entry, dict) and isinstance(entry.get("bucket"), str):
-            same = first.setdefault((entry["bucket"], str(entry.get("prefix") or "")), index)
+            aws = (entry.get("layout") or "aws") == "aws"
+            same = first.setdefault((entry["bucket"], aws, str(entry.get("prefix") or "")), index)
             if same != index:
                 yield ("source", "s3", index), f"the same bucket and prefix as source.s3[{same}]: leave one out"
+
+
+def _overlapping_buckets(buckets: object) -> Iterator[tuple[Loc, str]]:
+    """An object has one time: by its key in AWS's layout, else LastModified; so it must not be listed in both."""
+    before: dict[str, list[tuple[int, bool, str]]] = {}
+    for index, entry in enumerate(buckets if isinstance(buckets, list) else ()):
+        if not isinstance(entry, dict) or not isinstance(bucket := entry.get("bucket"), str):
+            continue
+        layout = str(entry.get("layout") or "aws")
+        aws, root = layout == "aws", keys_root(str(entry.get("prefix") or ""), layout)
+        others = before.setdefault(bucket, [])
+        for other, other_aws, other_root in others:
+            if aws != other_aws and (root.startswith(other_root) or other_root.startswith(root)):
+                problem = f"lists keys that source.s3[{other}] lists too, in another layout: give them prefixes apart"
+                yield ("source", "s3", index), problem
+                break
+        others.append((index, aws, root))
+
+
+def _repeated_flow_logs(flow_logs: object) -> Iterator[tuple[Loc, str]]:
+    first: dict[str, int] = {}
+    for index, entry in enumerate(flow_logs if isinstance(flow_logs, list) else ()):
+        if isinstance(entry, dict) and isinstance(flow_log := entry.get("id"), str):
+            same = first.setdefault(flow_log, index)
+            if same != index:
+                yield ("source", "flow_logs", index), f"the same id as source.flow_logs[{same}]: leave one out"
 
 
 def _half_credentials(cluster: dict[str, object]) -> Iterator[tuple[Loc, str]]:

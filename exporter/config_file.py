@@ -19,6 +19,10 @@ Loc = tuple[str | int, ...]
 """A place in the tree: names of options, and numbers of entries in lists."""
 
 
+VERBATIM: frozenset[Loc] = frozenset({("source", "s3", "format"), ("source", "flow_logs", "format")})
+"""Options, without the numbers of their entries, that stand for themselves: in a format `${NAME}` is a field."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """What a file says.
@@ -62,6 +66,11 @@ def dotted(loc: Loc) -> str:
         part if not isinstance(part, str) or re.fullmatch(r"[\w-]{1,60}", part) else repr(part[:60]) for part in loc
     ]
     return "".join(f"[{word}]" if isinstance(word, int) else f".{word}" for word in words).removeprefix(".")
+
+
+def is_verbatim(loc: Loc) -> bool:
+    """Whether variables are left as they stand at this place, or in the list that stands there."""
+    return tuple(part for part in loc if isinstance(part, str)) in VERBATIM
 
 
 class _Loader(yaml.BaseLoader):
@@ -166,7 +175,7 @@ class _Reading:
                 problems.append(f"the environment variable {name} is not set: set it, or write ${{{name}:-default}}")
             return (self.environment.get(name) or default or "") if name else "${"
 
-        result = _VARIABLE.sub(replaced, text)
+        result = text if is_verbatim(loc) else _VARIABLE.sub(replaced, text)
         if not _is_text(result):
             problems.append("expected text; it holds half of a surrogate pair or bytes that are not UTF-8")
         if problems:

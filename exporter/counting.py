@@ -10,6 +10,10 @@ log = logging.getLogger("exporter.pipeline")
 
 _comparing = Lock()
 
+_TOLD_FORMATS = 1_000
+_told: set[tuple[str, ...]] = set()
+"""Unknown fields that were logged: a format is told once, not each of its files."""
+
 
 def read(piece: Piece, outcome: Outcome, metrics: Metrics) -> None:
     """A piece was read: its records, bad lines and skipped lines."""
@@ -20,10 +24,10 @@ def read(piece: Piece, outcome: Outcome, metrics: Metrics) -> None:
     metrics.add("records_total", frame.height)
     metrics.add("bad_lines_total", len(piece.bad))
     metrics.add("skipped_lines_total", piece.skipped)
-    unknown = [name.removeprefix("extra.") for name in frame.columns if name.startswith("extra.")]
+    unknown = tuple(name.removeprefix("extra.") for name in piece.form.columns if name.startswith("extra."))
     if unknown:
         metrics.add("unknown_fields_total", len(unknown) * frame.height)
-        log.debug("%s has fields that are not known yet: %s", piece.batch.source, ", ".join(unknown))
+        _tell(unknown, piece)
 
 
 def finished(outcome: Outcome, metrics: Metrics) -> None:
@@ -52,3 +56,13 @@ def ended(how: str, source: S3Object, metrics: Metrics, error: Exception) -> Non
     """An object did not go through."""
     metrics.add("objects_total", outcome=how)
     log.warning("%s is %s: %s", source, how, error)
+
+
+def _tell(unknown: tuple[str, ...], piece: Piece) -> None:
+    if unknown not in _told and len(_told) < _TOLD_FORMATS:
+        _told.add(unknown)
+        log.warning(
+            "fields that are not known yet, carried in aws.vpcflow.extra: %s; first met in %s",
+            ", ".join(unknown)[:1000],
+            piece.batch.source,
+        )

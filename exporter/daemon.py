@@ -42,6 +42,11 @@ class Listing(Protocol):
         ...  # pragma: no cover
 
 
+def identity_of(source_id: str, start: datetime | None) -> str:
+    """A place's: another `start` is another place, or an earlier one had no effect."""
+    return source_id if start is None else f"{source_id} from {start.isoformat()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A source as the daemon walks it: from which time on (None: from its first pass on), and how far back."""
@@ -53,9 +58,8 @@ class Place:
 
     @property
     def identity(self) -> str:
-        """Under which the ledger remembers it: another `start` is another place, or an earlier one had no effect."""
-        source = self.listing.source_id
-        return source if self.start is None else f"{source} from {self.start.isoformat()}"
+        """Under which the ledger remembers it."""
+        return identity_of(self.listing.source_id, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +160,10 @@ class Poller:
 
     def poll(self) -> None:
         """One pass over every place; a place where something fails does not stop the others."""
+        given = dict[str, set[str]]()
         for place in self._places:
             try:
-                self._walk(place, datetime.now(UTC))
+                self._walk(place, datetime.now(UTC), given)
             except Stopped:
                 return
             except ExporterError as error:
@@ -174,15 +179,15 @@ class Poller:
         """Waits for the objects under way, which `stops.now` makes short, except for one that hangs: see `signals`."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _walk(self, place: Place, now: datetime) -> None:
-        """A whole pass: only after it may days be forgotten."""
+    def _walk(self, place: Place, now: datetime, given: dict[str, set[str]]) -> None:
+        """A whole pass: only after it may days be forgotten; for `given` see `_found`."""
         identity, ledger = place.identity, self._ledger
         self._write_down()
         start = (place.start or self._first_seen(identity, now)) - SPAN + _A_SECOND
         first = ledger.floor(identity) or start.date()
         under_way: set[Future[None]] = set()
         try:
-            for source in place.listing.new_objects(first, now.date(), start, ledger.unknown):
+            for source in self._found(place, (first, now.date()), start, given):
                 under_way = self._settled(under_way) | {self._submit(source)}
         finally:
             wait(under_way)
@@ -194,6 +199,23 @@ class Poller:
         known = [floor for floor in floors if floor is not None]
         if len(known) == len(floors):
             ledger.prune(place.bucket, min(known))
+
+    def _found(
+        self, place: Place, days: tuple[date, date], start: datetime, given: dict[str, set[str]]
+    ) -> Iterator[S3Object]:
+        """What the ledger knows to be undone in the bucket, as no listing need find it again, then what is listed.
+
+        `given` are the ids of the former, by bucket, which are taken once in a pass, whatever becomes of them.
+        """
+        if place.bucket not in given:
+            given[place.bucket] = set()
+            for source in self._ledger.waiting(place.bucket):
+                given[place.bucket].add(source.id_prefix)
+                yield source
+        taken = given[place.bucket]
+        yield from place.listing.new_objects(
+            *days, start, lambda page: [each for each in self._ledger.unknown(page) if each.id_prefix not in taken]
+        )
 
     def _first_seen(self, identity: str, now: datetime) -> datetime:
         """From when on a source without a `start` is taken."""

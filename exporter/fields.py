@@ -15,6 +15,7 @@ class Kind(Enum):
     """What a field's text means, and so how it is read and written."""
 
     KEYWORD = "text, a string in the document"
+    ACCOUNT = "an account's id: 12 digits, their leading zeros restored, a string in the document; `unknown` is missing"
     TAG = "text, percent-encoded in the record, a string in the document"
     ADDRESS = "an IPv4 or IPv6 address, a string in the document"
     COUNT = "a whole number from 0 to 2^63-1, a number in the document"
@@ -48,15 +49,21 @@ K, V = Kind, "aws.vpcflow."
 
 FIELDS: tuple[Field, ...] = (
     Field("version", K.CODE, 2, (V + "version",)),
-    Field("account-id", K.KEYWORD, 2, ("cloud.account.id", V + "account_id"), ("owner-id",)),
+    Field("account-id", K.ACCOUNT, 2, ("cloud.account.id", V + "account_id"), ("owner-id", "account")),
     Field("interface-id", K.KEYWORD, 2, (V + "interface_id",), ("eni-id", "eni")),
-    Field("srcaddr", K.ADDRESS, 2, ("source.address", "source.ip"), ("source-address", "src-addr", "src-address")),
+    Field(
+        "srcaddr",
+        K.ADDRESS,
+        2,
+        ("source.address", "source.ip"),
+        ("source-address", "src-addr", "src-address", "source"),
+    ),
     Field(
         "dstaddr",
         K.ADDRESS,
         2,
         ("destination.address", "destination.ip"),
-        ("destination-address", "dst-addr", "dest-addr", "dst-address"),
+        ("destination-address", "dst-addr", "dest-addr", "dst-address", "destination"),
     ),
     Field("srcport", K.PORT, 2, ("source.port",), ("source-port", "src-port")),
     Field("dstport", K.PORT, 2, ("destination.port",), ("destination-port", "dst-port", "dest-port")),
@@ -84,7 +91,7 @@ FIELDS: tuple[Field, ...] = (
     _own("traffic-path", K.CODE, 5),
     Field("resource-type", K.KEYWORD, 6, (V + "resource_type",)),
     *(
-        _own(name, K.KEYWORD, 6)
+        _own(name, K.ACCOUNT if name.endswith("account-id") else K.KEYWORD, 6)
         for name in (
             "tgw-id",
             "tgw-attachment-id",
@@ -164,6 +171,15 @@ _BY_SPELLING = {_folded(spelling): field for field in FIELDS for spelling in (fi
 def field_named(spelling: str) -> Field | None:
     """The field that a header, a format or a schema means by `spelling`; None for one that is not in the table."""
     return _BY_SPELLING.get(_folded(spelling))
+
+
+MOST_NAMES = 200
+"""Names that a format may have; AWS knows fewer than a hundred fields."""
+
+
+def names_of_format(text: str) -> tuple[str, ...]:
+    """The names in a format, as the AWS CLI takes it (`${version} ${account-id} …`) or plain, by blanks or commas."""
+    return tuple(name.strip("${}") for name in re.split(r"[\s,]+", text) if name)
 
 
 def columns_of(names: Iterable[str]) -> tuple[str, ...]:

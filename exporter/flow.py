@@ -1,6 +1,6 @@
 """The values that travel between the stages; each stage knows these and nothing of the others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -88,12 +88,50 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """How the records of a piece are written: in what, which columns in which order, and what told these."""
+
+    container: str
+    columns: tuple[str, ...]
+    told_by: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names from which `fields.columns_of` makes these columns again."""
+        return tuple(column.removeprefix("extra.") for column in self.columns)
+
+
+Formats = Callable[[S3Object], Iterable[tuple[str, tuple[str, ...]]]]
+"""The formats that an object without a header may have, the best first, each with who says so; asked only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A line or a document that could not go out: `text` is what there is of it.
+
+    `format` has the names of a line's fields; None where `text` is a document.
+    """
+
+    source: S3Object
+    row: int
+    reason: str
+    text: str
+    format: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """What a reader yields: good records, bad lines, and how many lines were neither (blank, a repeated header)."""
 
     batch: Batch
+    form: Form
     bad: tuple[BadLine, ...] = ()
     skipped: int = 0
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """One for each bad line."""
+        names = self.form.names
+        return [DeadLetter(self.batch.source, bad.row, bad.reason, bad.text, names) for bad in self.bad]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +146,6 @@ class Body:
         """Each action line with its document line, without line ends; costs a split, so only where an item failed."""
         lines = iter(self.data.split(b"\n"))
         return zip(lines, lines, strict=False)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A line or a document that could not go out: `text` is what there is of it."""
-
-    source: S3Object
-    row: int
-    reason: str
-    text: str
 
 
 @dataclass(slots=True)

@@ -7,9 +7,11 @@ An object is known by its `id_prefix`, which stands for bucket, key and etag and
                fail, release│   │begin
                             v   │
                            undone ──────────────> failed: tried ATTEMPTS times and for PATIENCE, or CRASHES
+                              ^
+                              └──ledger_guest────  damaged, failed or set aside: somebody wants it tried again
 
-What was under way when the program died is undone at the next start.  Only `unknown` decides what is taken, and only
-`raise_floor` what is no longer looked for.
+What was under way when the program died is undone at the next start.  Only `unknown` and `waiting` decide what is
+taken, and only `raise_floor` what is no longer looked for.
 
 The file is written ahead (WAL) with synchronous=FULL: with NORMAL a power cut may take back the last commits.  A
 `finish` taken back would do no harm, as ids make a replay harmless; a `begin` taken back would hide that some of the
@@ -22,7 +24,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -35,6 +37,9 @@ from exporter.flow import Outcome, S3Object
 from exporter.ledger_file import Row, explained, open_to_look, open_to_write, own
 
 log = logging.getLogger(__name__)
+
+NAME = "ledger.sqlite3"
+"""The file's name in the state folder."""
 
 ATTEMPTS = 5
 """How often an object is tried at least before it is set aside as failed …"""
@@ -51,6 +56,9 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 KEPT = timedelta(days=90)
 """How long an object that is not simply done stays visible."""
 
+WAITING = 1000
+"""Undone objects that are read at a time."""
+
 
 class State(StrEnum):
     """What became of an object."""
@@ -61,6 +69,10 @@ class State(StrEnum):
     DAMAGED = "damaged"
     FAILED = "failed"
     SET_ASIDE = "set aside"
+
+
+KEPT_STATES = (State.UNDONE, State.DAMAGED, State.FAILED, State.SET_ASIDE)
+"""What is not simply done, and not under way either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +179,20 @@ class Ledger:
         )
         return moved > 0
 
+    def marker(self, source_id: str) -> str | None:
+        """The key behind which a source whose keys rise with time is listed; None where that is from its first key."""
+        rows = self._run("SELECT marker FROM source WHERE id = ? AND marker IS NOT NULL", source_id)
+        return str(rows[0][0]) if rows else None
+
+    def move_marker(self, source_id: str, key: str) -> bool:
+        """Nothing up to `key` is looked for any more.  Never back, by the order of keys' bytes; whether it moved."""
+        moved = self._change(
+            "INSERT INTO source (id, first_seen, marker) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET marker = excluded.marker WHERE coalesce(marker, '') < excluded.marker",
+            *(source_id, self._clock().timestamp(), key),
+        )
+        return moved > 0
+
     # What is to be done -----------------------------------------------------------------------------------------------
 
     def unknown(self, objects: Sequence[S3Object]) -> list[S3Object]:
@@ -184,9 +210,28 @@ class Ledger:
         """What was under way when the program last died and has not ended since, oldest first."""
         return [entry.source for entry in self._entries("state = 'undone' AND crashes > 0 ORDER BY object.time")]
 
-    def kept(self, limit: int = 100) -> list[Entry]:
-        """What is not simply done (undone, damaged, failed, set aside) with its reason, the newest first."""
-        return self._entries("state NOT IN ('done', 'under way') ORDER BY object.time DESC LIMIT ?", limit)
+    def waiting(self, bucket: str) -> Iterator[S3Object]:
+        """What is undone in a bucket and not to be left alone at present, the oldest first, each once.
+
+        A pass takes these from here, for a listing need not find them again: they may lie before its floor.
+        What becomes undone meanwhile is not given again.  `WAITING` of them are held.
+        """
+        time, last = -1 << 62, ""
+        while entries := self._entries(
+            "state IN ('under way', 'undone') AND state = 'undone' "  # the first is what the index `open` is known by
+            "AND name = ? AND coalesce(retry_at, 0) <= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+            *(bucket, self._seconds(), time, last, WAITING),
+        ):
+            yield from (entry.source for entry in entries)
+            newest = entries[-1].source
+            time, last = int(newest.time.timestamp()), newest.id_prefix
+
+    def kept(self, limit: int = 100, states: Collection[State] = KEPT_STATES) -> list[Entry]:
+        """What is in one of `states` with its reason, the newest first; what is done has no place to tell any more."""
+        return self._entries(
+            "state IN (SELECT value FROM json_each(?)) AND place IS NOT NULL ORDER BY object.time DESC, id LIMIT ?",
+            *(json.dumps(list(states)), limit),
+        )
 
     def summary(self) -> Summary:
         """Counts over all that the ledger still remembers."""
@@ -211,7 +256,7 @@ class Ledger:
             source.id_prefix,
             source.bucket,
             int(source.time.timestamp()),
-            _place(source),
+            place_of(source),
         )
         return int(attempt)
 
@@ -313,7 +358,8 @@ class Ledger:
         return self._database
 
 
-def _place(source: S3Object) -> str:
+def place_of(source: S3Object) -> str:
+    """Where an object lies and which version of it, as the ledger's text."""
     return json.dumps([source.key, source.etag, source.size, source.account, source.region])
 
 

@@ -17,6 +17,10 @@ from exporter.errors import LedgerError
 log = logging.getLogger(__name__)
 
 Row = tuple[Any, ...]
+Connection = sqlite3.Connection
+
+BUSY_SECONDS = 30
+"""How long a statement waits for another process's: the owner's and a guest's take milliseconds on a sound disk."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -43,6 +47,7 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX open ON object (time) WHERE state IN ('under way', 'undone');
     """,
+    "ALTER TABLE source ADD COLUMN marker TEXT",  # a key
 )
 """The file's versions: the first text makes version 1 out of nothing, the next version 2 out of 1, and so on."""
 
@@ -79,7 +84,7 @@ def own(path: Path) -> TextIO:
 
 def open_to_look(path: Path) -> sqlite3.Connection:
     """A connection that only looks."""
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", BUSY_SECONDS, uri=True, check_same_thread=False)
     try:
         _check_version(database, path, range(len(MIGRATIONS), len(MIGRATIONS) + 1))
     except BaseException:
@@ -88,11 +93,26 @@ def open_to_look(path: Path) -> sqlite3.Connection:
     return database
 
 
+@contextmanager
+def as_guest(path: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction beside the owner, if there is one: committed at the end of the block, else taken back.
+
+    Raises LedgerError where the file is not there or is not of this program's version.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", BUSY_SECONDS, uri=True)) as database:
+        _check_version(database, path, range(len(MIGRATIONS), len(MIGRATIONS) + 1))
+        database.execute("PRAGMA synchronous = FULL")
+        database.isolation_level = None
+        database.execute("BEGIN IMMEDIATE")
+        with database:
+            yield database
+
+
 def open_to_write(path: Path, now: datetime, steps: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """A connection to a sound file of the newest version."""
     fault = _fault(path)
     marks = _move_aside(path, fault, now) if fault else []
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL").fetchall()
         database.execute("PRAGMA synchronous = FULL")
@@ -156,6 +176,11 @@ def _migrate(database: sqlite3.Connection, path: Path, steps: Sequence[str]) -> 
 
 def _check_version(database: sqlite3.Connection, path: Path, readable: range) -> int:
     ((version,),) = database.execute("PRAGMA user_version").fetchall()
+    if version < readable[0]:
+        raise LedgerError(
+            f"the ledger {path} has version {version}, and {readable[0]} is needed: `run` and `once` of this release "
+            "bring it up to date at their start"
+        )
     if version not in readable:
         raise LedgerError(
             f"the ledger {path} has version {version}, this program knows {readable[-1]}: use the release that wrote it"

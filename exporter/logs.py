@@ -11,7 +11,7 @@ _LOUD = ("boto3", "botocore", "elastic_transport", "elasticsearch", "s3transfer"
 """Libraries that log each call; their warnings are enough, for errors come back as exceptions."""
 
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
 """What a key, or a line of a file, could forge log lines or steer a terminal with."""
 
 
@@ -20,7 +20,7 @@ class OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
         """The line without the traceback."""
-        return super().formatMessage(record).rstrip().translate(_CONTROL)
+        return super().formatMessage(record).rstrip().translate(CONTROL)
 
 
 def configure(settings: Log) -> None:

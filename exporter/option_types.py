@@ -13,6 +13,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from exporter.fields import MOST_NAMES, columns_of, field_named, names_of_format
+
 SECRET_LIMIT = 64 * 1024
 """Bytes a file with a secret may have."""
 
@@ -129,6 +131,24 @@ def _matching(pattern: str, expected: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _read_format(value: object) -> tuple[str, ...]:
+    """The names of a record's fields in their order, of text as the AWS CLI takes it or of a list."""
+    expected = "the names of a record's fields in their order, such as ${version} ${account-id} or version account-id"
+    text = value if isinstance(value, str) else "\n".join(map(str, value)) if isinstance(value, list | tuple) else ""
+    names = names_of_format(text)
+    if not names or not all(re.fullmatch(r"[\w.:/-]{1,128}", name) for name in names):
+        raise ValueError(f"expected {expected}")
+    if len(names) > MOST_NAMES:
+        raise ValueError(f"expected at most {MOST_NAMES} names")
+    if not any(map(field_named, names)):
+        raise ValueError(f"expected {expected}; not one of these is a field's name")
+    columns = columns_of(names)
+    for index, column in enumerate(columns):
+        if (before := columns.index(column)) != index:
+            raise ValueError(f"expected each field once; names {before + 1} and {index + 1} are the same field")
+    return names
+
+
 def _read_namespace(value: object) -> str:
     """Elasticsearch's rule for the last part of a data stream's name."""
     good = isinstance(value, str) and value == value.lower() and re.fullmatch(r'[^-\\/*?"<>|,#:\s\x00-\x1f]+', value)
@@ -228,18 +248,38 @@ def secret_file(path: Path, check: Callable[[str], str]) -> str:
 
 _BUCKET = r"(?!.*\.\.)(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _BUCKET_IS = "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, without s3:// and without a path"
-_PREFIX_IS = "only what stands before AWSLogs/ in the keys: at most 900 characters, no slash in front"
+_PREFIX_IS = "the beginning of keys: at most 900 characters, none of them a control character"
 _REGION_IS = "a region's name such as eu-central-1"
 _TAG_IS = "a tag's key: 1 to 128 letters, digits, blanks and . : / = + - @ _"
 
+
+def aws_prefix(prefix: str) -> str:
+    """A prefix as it stands before AWSLogs/; ValueError where it cannot stand there."""
+    if prefix.startswith("/") or re.search(r"(^|/)AWSLogs(/|$)", prefix):
+        raise ValueError(
+            "expected only what stands before AWSLogs/ in the keys, no slash in front "
+            "(layout any or ordered takes a prefix as it stands)"
+        )
+    return prefix
+
+
+def keys_root(prefix: str, layout: str) -> str:
+    """What all keys of a source begin with: AWS's layout has AWSLogs/ below the prefix, another one just the prefix."""
+    if layout != "aws":
+        return prefix
+    return f"{prefix.rstrip('/')}/AWSLogs/" if prefix else "AWSLogs/"
+
+
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
 Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_IS)]
-Prefix = Annotated[str, _matching(r"(?!/|(.*/)?AWSLogs(/|$))[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
+Prefix = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
 Region = Annotated[str, _matching(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}", _REGION_IS)]
 TagKey = Annotated[str, _matching(r"[\w .:/=+@-]{1,128}", _TAG_IS)]
 Profile = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{1,128}", "a profile's name: 1 to 128 characters")]
 User = Annotated[str, _matching(r"[^:\x00-\x1f\x7f]{1,1024}", "a user's name: 1 to 1024 characters, no colon")]
 Pipeline = Annotated[str, _matching(r"[^\s]{1,255}", "a pipeline's name: 1 to 255 characters, no blanks")]
+FlowLogId = Annotated[str, _matching(r"fl-[0-9a-f]{8,17}", "a flow log's id such as fl-0a1b2c3d4e5f60718")]
+Format = Annotated[tuple[str, ...], BeforeValidator(_read_format)]
 Start = Annotated[datetime | Literal["now"], BeforeValidator(_read_start)]
 Folder = Annotated[Path, BeforeValidator(_read_path)]
 File = Annotated[Path, BeforeValidator(_read_path)]

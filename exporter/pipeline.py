@@ -10,10 +10,10 @@ from typing import Protocol
 from exporter import counting
 from exporter.ecs.document import Encoder
 from exporter.errors import ObjectGone, ReadError, SinkError, SourceError, Stopped
-from exporter.flow import Batch, ByteStream, DeadLetter, DeadLetters, Delivery, Outcome, S3Object, Sink
+from exporter.flow import Batch, ByteStream, DeadLetters, Delivery, Outcome, S3Object, Sink
 from exporter.ledger import Ledger
 from exporter.metrics import Metrics
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 
 
 class Objects(Protocol):
@@ -29,7 +29,7 @@ class Stages:
     """The stages that an object passes, in order; `abandon` ends it between two pieces."""
 
     objects: Objects
-    reader: TextReader
+    reader: Reader
     enrich: Callable[[Batch], Batch]
     encoder: Encoder
     sink: Sink
@@ -84,7 +84,7 @@ def _send(stream: ByteStream, delivery: Delivery, outcome: Outcome, stages: Stag
     source = outcome.source
     try:
         for piece in stages.reader.read(stream, source):
-            stages.dead_letters.keep([DeadLetter(source, bad.row, bad.reason, bad.text) for bad in piece.bad])
+            stages.dead_letters.keep(piece.dead_letters())
             counting.read(piece, outcome, stages.metrics)
             for body in stages.encoder.encode(stages.enrich(piece.batch)):
                 delivery.send(body)

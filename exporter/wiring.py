@@ -15,18 +15,21 @@ from elasticsearch import Elasticsearch
 
 from exporter import __version__, pipeline
 from exporter.config import Config, ElasticsearchOutput, S3Source
-from exporter.daemon import Place, Poller, Stops
+from exporter.daemon import Place, Poller, Stops, identity_of
 from exporter.ecs.document import Encoder
 from exporter.enrich.ec2 import Inventory
 from exporter.enrich.ends import enrich
 from exporter.errors import ConfigError, Fault, InventoryError
+from exporter.fields import field_named
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
-from exporter.ledger import Ledger
+from exporter.ledger import NAME, Ledger
 from exporter.metrics import Metrics
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 from exporter.sink.dead_letter import DeadLetterFile
 from exporter.sink.elasticsearch import ElasticsearchSink, new_client
 from exporter.sink.files import FilesSink
+from exporter.source.formats import FlowLogFormats
+from exporter.source.key_listing import KeyListing, Marker
 from exporter.source.s3 import S3Listing, S3Objects
 
 if TYPE_CHECKING:
@@ -76,14 +79,18 @@ def program(config: Config, stops: Stops) -> Iterator[Program]:
     """
     metrics, aws = Metrics(), session(config)
     clients = buckets(config, aws)
-    with Ledger(config.state.folder / "ledger.sqlite3") as ledger:
+    with Ledger(config.state.folder / NAME) as ledger:
         dead_letters = DeadLetterFile(config.state.folder, metrics)
-        inventory = _inventory(config, aws, metrics, stops)
-        sink = _sink(config, dead_letters, metrics, stops)
+        inventory = inventory_of(config, aws, metrics, stops)
+        sink = sink_of(config, dead_letters, metrics, stops)
         stages = pipeline.Stages(
             objects=_Objects(clients, metrics, stops),
-            reader=TextReader(original=config.output.event_original),
-            enrich=_enricher(inventory, metrics),
+            reader=Reader(
+                formats=_formats(config, aws, metrics, stops),
+                original=config.output.event_original,
+                spool=config.state.folder,
+            ),
+            enrich=enricher(inventory, metrics),
             encoder=Encoder(config.output.namespace, config.output.request_bytes),
             sink=sink,
             dead_letters=dead_letters,
@@ -92,7 +99,7 @@ def program(config: Config, stops: Stops) -> Iterator[Program]:
             abandon=stops.now,
         )
         poller = Poller(
-            tuple(_place(clients[each.bucket], each, metrics, stops) for each in config.source.s3),
+            tuple(_place(clients[each.bucket], each, ledger, metrics, stops) for each in config.source.s3),
             partial(pipeline.take, stages=stages),
             ledger=ledger,
             metrics=metrics,
@@ -142,10 +149,33 @@ class _Objects:
         return self._readers[source.bucket].open(source)
 
 
-def _place(client: "S3Client", source: S3Source, metrics: Metrics, stops: Stops) -> Place:
-    listing = S3Listing(client, source, metrics, stops.soon)
+def _place(client: "S3Client", source: S3Source, ledger: Ledger, metrics: Metrics, stops: Stops) -> Place:
     start = None if source.start == "now" else source.start
-    return Place(listing, source.bucket, start, source.lookback)
+    if source.layout == "aws":
+        return Place(S3Listing(client, source, metrics, stops.soon), source.bucket, start, source.lookback)
+    identity = identity_of(source.source_id, start)
+    marker = Marker(partial(ledger.marker, identity), partial(ledger.move_marker, identity))
+    rising = marker if source.layout == "ordered" else None
+    return Place(KeyListing(client, source, metrics, stops.soon, rising), source.bucket, start, source.lookback)
+
+
+def _formats(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops) -> FlowLogFormats:
+    """What tells how files without a header are written; fields of the configuration that nobody knows are logged."""
+    source = config.source
+    given = [(f"source.s3[{index}].format", each.format or ()) for index, each in enumerate(source.s3)]
+    given += [(f"source.flow_logs[{index}].format", each.format) for index, each in enumerate(source.flow_logs)]
+    for path, names in given:
+        if unknown := [name for name in names if field_named(name) is None]:
+            log.warning("%s: no known fields; their values go to aws.vpcflow.extra: %s", path, ", ".join(unknown))
+    regions = _known_regions(config, aws) if source.describe_flow_logs else frozenset[str]()
+    return FlowLogFormats(source, partial(_ec2, config, aws), regions=regions, metrics=metrics, stop=stops.now)
+
+
+def _known_regions(config: Config, aws: boto3.Session) -> frozenset[str]:
+    """AWS's regions, as far as boto3 knows them, and those of the configuration; no other one is ever called."""
+    named = (*config.enrich.ec2.regions, *(each.region for each in config.source.s3), aws.region_name)
+    known = (aws.get_available_regions("ec2", each) for each in aws.get_available_partitions())
+    return frozenset(filter(None, named)).union(*known)
 
 
 def buckets(config: Config, aws: boto3.Session) -> "dict[str, S3Client]":
@@ -184,7 +214,8 @@ def _calls(config: Config) -> BotoConfig:
     )
 
 
-def _inventory(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops) -> Inventory | None:
+def inventory_of(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops) -> Inventory | None:
+    """What asks EC2, where the configuration wants that; ConfigError where no region is known."""
     settings = config.enrich.ec2
     if not settings.enabled:
         return None
@@ -196,11 +227,13 @@ def _inventory(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stop
     return Inventory(clients, tag_keys=settings.tags, stop=stops.soon, metrics=metrics)
 
 
-def _enricher(inventory: Inventory | None, metrics: Metrics) -> Callable[[Batch], Batch]:
+def enricher(inventory: Inventory | None, metrics: Metrics) -> Callable[[Batch], Batch]:
+    """The stage that adds both ends' names to a batch, by the inventory's newest snapshot."""
     return lambda batch: enrich(batch, inventory.current() if inventory else None, metrics)
 
 
-def _sink(config: Config, dead_letters: DeadLetters, metrics: Metrics, stops: Stops) -> Sink:
+def sink_of(config: Config, dead_letters: DeadLetters, metrics: Metrics, stops: Stops) -> Sink:
+    """The configured output."""
     output = config.output
     if output.files:
         return FilesSink(output.files.folder, metrics)

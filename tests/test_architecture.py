@@ -33,7 +33,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "ecs_logging": ("logs",),
     "elasticsearch": ("sink.elasticsearch", "sink.bulk", "install.*", "wiring"),
     "isal": ("read.*",),
-    "mypy_boto3_ec2": ("enrich.ec2", "wiring"),
+    "mypy_boto3_ec2": ("enrich.ec2", "source.formats", "wiring"),
     "mypy_boto3_s3": ("source.*", "wiring"),
     "numpy": ("flow", "read.*", "enrich.*", "ecs.*", "simulate.*"),
     "polars": ("flow", "read.*", "enrich.*", "ecs.*", "simulate.*", "commands.network_inventory", "commands.generate"),

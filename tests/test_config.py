@@ -1,5 +1,6 @@
 """The configuration: what is read, what is refused and in which words, and that the example cannot rot."""
 
+import itertools
 import re
 import traceback
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from exporter.config import (
     ElasticsearchOutput,
     Enrich,
     FilesOutput,
+    FlowLog,
     Log,
     MetricsListener,
     Output,
@@ -58,8 +60,8 @@ def with_option(path: str, value: str) -> str:
         tree["output"] = {"elasticsearch": {"cloud_id": "d:ZXguY29tJGFiYw=="}}
     *above, name = path.split(".")
     section = tree
-    for part in above:
-        section = section[0] if part == "0" else section.setdefault(part, {})
+    for part, below in itertools.pairwise([*above, name]):
+        section = section[0] if part == "0" else section.setdefault(part, [{}] if below == "0" else {})
     section[name] = "VALUE HERE"
     return str(yaml.safe_dump(tree, default_flow_style=True, width=10_000)).replace("VALUE HERE", value)
 
@@ -73,7 +75,19 @@ def value_at(config: Any, path: str) -> Any:  # noqa: ANN401 # an option may be 
 def test_the_least_configuration_is_all_defaults() -> None:
     assert parse(MINIMAL, "c.yaml", {}) == Config(
         source=Source(
-            s3=(S3Source(bucket="flow-logs", prefix="", region=None, start="now", lookback=timedelta(days=2)),),
+            s3=(
+                S3Source(
+                    bucket="flow-logs",
+                    layout="aws",
+                    prefix="",
+                    region=None,
+                    start="now",
+                    lookback=timedelta(days=2),
+                    format=None,
+                ),
+            ),
+            flow_logs=(),
+            describe_flow_logs=True,
             poll_every=timedelta(minutes=1),
         ),
         aws=Aws(region=None, profile=None, endpoint_url=None),
@@ -196,7 +210,13 @@ URL = "expected a URL such as https://es.example.com:9200: http or https, a host
 LISTEN = "expected HOST:PORT such as 127.0.0.1:9417 or [::]:9417; given: {}"
 CLOUD_ID = "expected a cloud id as Elastic Cloud shows it: NAME:TEXT-IN-BASE64"
 FINGERPRINT = "expected the certificate's SHA-256: 64 hexadecimal digits, with or without colons; given: {}"
-PREFIX = "expected only what stands before AWSLogs/ in the keys: at most 900 characters, no slash in front; given: {}"
+PREFIX = (
+    "expected only what stands before AWSLogs/ in the keys, no slash in front "
+    "(layout any or ordered takes a prefix as it stands); given: {}"
+)
+FORMAT = (
+    "expected the names of a record's fields in their order, such as ${{version}} ${{account-id}} or version account-id"
+)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +255,39 @@ PREFIX = "expected only what stands before AWSLogs/ in the keys: at most 900 cha
         ("source.s3.0.prefix", "/team", PREFIX.format("'/team'")),
         ("source.s3.0.prefix", "AWSLogs/", PREFIX.format("'AWSLogs/'")),
         ("source.s3.0.prefix", "team/AWSLogs", PREFIX.format("'team/AWSLogs'")),
+        (
+            "source.s3.0.prefix",
+            '"a\\tb"',
+            "expected the beginning of keys: at most 900 characters, none of them a control character; given: 'a\\tb'",
+        ),
+        ("source.s3.0.layout", "plain", "expected aws, ordered or any; given: 'plain'"),
+        ("source.s3.0.format", "''", FORMAT.format() + "; given: ''"),
+        ("source.s3.0.format", "[]", FORMAT.format() + "; given: a list"),
+        ("source.s3.0.format", "{version: 2}", FORMAT.format() + "; given: a section"),
+        ("source.s3.0.format", "version=2", FORMAT.format() + "; given: 'version=2'"),
+        ("source.s3.0.format", "'${version}${account-id}'", FORMAT.format() + "; given: '${version}${account-id}'"),
+        (
+            "source.s3.0.format",
+            "colour hue",
+            FORMAT.format() + "; not one of these is a field's name; given: 'colour hue'",
+        ),
+        (
+            "source.s3.0.format",
+            "'version srcaddr colour src-addr'",
+            "expected each field once; names 2 and 4 are the same field; given: 'version srcaddr colour src-addr'",
+        ),
+        (
+            "source.s3.0.format",
+            "version colour hue colour",
+            "expected each field once; names 2 and 4 are the same field; given: 'version colour hue colour'",
+        ),
+        (
+            "source.s3.0.format",
+            "version " + " ".join(f"n{number}" for number in range(200)),
+            "expected at most 200 names; given: 'version n0 n1 n2 n3 n4 n5 n6 n7 n8 n9 n10 n11 n12 n13 n14 n1…'",
+        ),
+        ("source.flow_logs", "{}", "expected a list"),
+        ("source.describe_flow_logs", "maybe", "expected true or false; given: 'maybe'"),
         ("source.s3.0.region", "eu-central", "expected a region's name such as eu-central-1; given: 'eu-central'"),
         ("source.s3", "[]", "expected at least one entry; given: a list"),
         ("source.s3", "flow-logs", "expected a list"),
@@ -331,6 +384,81 @@ workers: 3
     ]
     assert str(caught.value).startswith("the configuration has 12 faults:\n  workers ")
     assert "\n  source.s3[1].prefix" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("${version} ${account-id} ${srcaddr}", ("version", "account-id", "srcaddr")),
+        ("version, account_id,srcAddr", ("version", "account_id", "srcAddr")),
+        ("[version, '${account-id}', srcaddr]", ("version", "account-id", "srcaddr")),
+        ("$${version} ${HOME}", ("version", "HOME")),
+        ('"version\\n\\tcolour"', ("version", "colour")),
+        ("version " + " ".join(f"n{number}" for number in range(199)), ("version", *(f"n{n}" for n in range(199)))),
+    ],
+    ids=["as in the AWS CLI", "plain, with commas", "a list", "a variable's name", "lines", "the most"],
+)
+def test_a_format_is_names_and_no_variable_is_replaced_in_it(text: str, names: tuple[str, ...]) -> None:
+    lines = f"source:\n  s3:\n  - bucket: flow-logs\n    format: {text}\n"
+    lines += f"  flow_logs:\n  - id: fl-0a1b2c3d\n    format: {text}\n"
+    lines += 'output: {files: {folder: out}}\nstate: {folder: state}\nlog: {format: "${F}"}\n'
+    config = parse(lines, "c.yaml", {"HOME": "/root", "version": "7", "F": "ecs"})
+    assert config.source.s3[0].format == names
+    assert config.source.flow_logs == (FlowLog(id="fl-0a1b2c3d", format=names),)
+    assert config.log.format == "ecs"
+
+
+def test_what_a_flow_log_needs() -> None:
+    flow_logs = "flow_logs: [{id: fl-0a1b2c3d, format: version}, {id: 0a1b2c3d}, {id: fl-0a1b2c3d, format: version}]"
+    assert faults_of(MINIMAL.replace("source: {", f"source: {{{flow_logs}, ")) == [
+        ("source.flow_logs[1].id", "expected a flow log's id such as fl-0a1b2c3d4e5f60718; given: '0a1b2c3d'"),
+        ("source.flow_logs[1].format", "missing: it has no default"),
+        ("source.flow_logs[2]", "the same id as source.flow_logs[0]: leave one out"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "root", "source_id"),
+    [
+        ("{bucket: logs}", "AWSLogs/", "s3://logs/AWSLogs/"),
+        ("{bucket: logs, prefix: team}", "team/AWSLogs/", "s3://logs/team/AWSLogs/"),
+        ("{bucket: logs, prefix: a/b/}", "a/b/AWSLogs/", "s3://logs/a/b/AWSLogs/"),
+        ("{bucket: logs, layout: any}", "", "s3://logs/* (any)"),
+        ("{bucket: logs, layout: any, prefix: AWSLogs/}", "AWSLogs/", "s3://logs/AWSLogs/* (any)"),
+        ("{bucket: logs, layout: ordered, prefix: /fire}", "/fire", "s3://logs//fire* (ordered)"),
+    ],
+)
+def test_where_a_sources_keys_lie_and_what_it_is_called(entry: str, root: str, source_id: str) -> None:
+    (source,) = parse(MINIMAL.replace("{bucket: flow-logs}", entry), "c.yaml", {}).source.s3
+    assert (source.root, source.source_id) == (root, source_id)
+
+
+APART = "lists keys that source.s3[{}] lists too, in another layout: give them prefixes apart"
+
+
+@pytest.mark.parametrize(
+    ("entries", "faults"),
+    [
+        ("{bucket: logs}, {bucket: logs, layout: any}", [(1, APART.format(0))]),
+        ("{bucket: logs, layout: ordered, prefix: te}, {bucket: logs, prefix: team}", [(1, APART.format(0))]),
+        (
+            "{bucket: logs}, {bucket: logs, prefix: team}, {bucket: logs, layout: any, prefix: team/AWSLogs/1}",
+            [(2, APART.format(1))],
+        ),
+        (
+            "{bucket: logs, layout: any}, {bucket: logs, layout: ordered}",
+            [(1, "the same bucket and prefix as source.s3[0]: leave one out")],
+        ),
+        ("{bucket: logs}, {bucket: logs, layout: any, prefix: fire}, {bucket: logs, layout: any, prefix: fire/a}", []),
+        ("{bucket: logs}, {bucket: other, layout: any}", []),
+    ],
+)
+def test_an_object_is_not_listed_in_two_layouts(entries: str, faults: list[tuple[int, str]]) -> None:
+    text = MINIMAL.replace("{bucket: flow-logs}", entries)
+    if not faults:
+        assert len(parse(text, "c.yaml", {}).source.s3) == entries.count("bucket")
+        return
+    assert faults_of(text) == [(f"source.s3[{index}]", problem) for index, problem in faults]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "~"])
@@ -671,9 +799,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 # The example: every option, with exactly its default.
 
-COMMENTED_OUT = re.compile(r"^( *)#((?:  )*[a-z_0-9]+:(?: .*)?)$")
+COMMENTED_OUT = re.compile(r"^( *)#((?:  )*(?:- )?[a-z_0-9]+:(?: .*)?)$")
 SHOWN_THOUGH_UNSET = {"output.elasticsearch.hosts"}
+REQUIRED_IN_WHAT_IS_UNSET = {"output.files.folder", "source.flow_logs.0.id", "source.flow_logs.0.format"}
 NEEDS = {
+    "flow_logs": {"id", "format"},
+    "id": {"flow_logs", "format"},
+    "format": {"flow_logs", "id"},
     "password": {"username"},
     "password_file": {"username"},
     "username": {"password"},
@@ -706,14 +838,19 @@ def uncommented(names: set[str] | None = None) -> str:
     lines = []
     for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
         match = COMMENTED_OUT.match(line)
-        wanted = match and (names is None or match[2].split(":")[0].strip() in names)
+        wanted = match and (names is None or name_in(match) in names)
         lines.append(match[1] + match[2] if match and wanted else line)
     return "\n".join(lines)
 
 
 def commented_out() -> list[str]:
     matches = map(COMMENTED_OUT.match, EXAMPLE.read_text(encoding="utf-8").splitlines())
-    return [match[2].split(":")[0].strip() for match in matches if match]
+    return [name_in(match) for match in matches if match]
+
+
+def name_in(line: re.Match[str]) -> str:
+    """The option of a line that COMMENTED_OUT found."""
+    return line[2].split(":")[0].strip(" -")
 
 
 def test_the_example_has_every_option_and_no_other() -> None:
@@ -725,7 +862,7 @@ def test_the_example_shows_exactly_the_defaults() -> None:
     config = load(EXAMPLE, EXAMPLE_ENVIRONMENT)
     in_force = set(paths_in(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))) & set(leaves())
     for path, default in leaves().items():
-        if default is None or path == "output.files.folder":
+        if default is None or path in REQUIRED_IN_WHAT_IS_UNSET:
             assert path not in in_force, f"{path} is unset by default, so it must be commented out"
             continue
         assert path in in_force, f"{path} has a default, so it must stand there"

@@ -113,6 +113,54 @@ def test_a_pass_takes_what_is_new_and_the_next_one_only_what_came_since(rig: Rig
     assert rig.metrics.value("objects_in_flight") == 0
 
 
+def undone(rig: Rig, *sources: S3Object) -> None:
+    for source in sources:
+        rig.ledger.begin(source)
+        rig.ledger.release(source)
+
+
+def test_what_the_ledger_knows_to_be_undone_is_taken_though_no_listing_finds_it(rig: Rig) -> None:
+    shelf = Shelf("s3://logs/", [stored("new")])
+    poller = rig.poller(shelf)
+    poller.poll()
+    undone(rig, stored("below the floor", 400), stored("of no layout", 1), stored("elsewhere", 1, "other"))
+    poller.poll()
+    poller.close()
+    assert rig.taken[0] == "new"
+    assert sorted(rig.taken[1:]) == ["below the floor", "of no layout"]
+    assert rig.ledger.summary().objects == {State.DONE: 2, State.UNDONE: 1}  # the old one is done and forgotten
+
+
+def test_what_is_undone_is_taken_once_in_a_pass_whatever_becomes_of_it(rig: Rig) -> None:
+    """It is undone again before the listings of both places find it, too."""
+    again = stored("again", 1)
+    first, second = Shelf("s3://logs/a/", [again, stored("new", 1)]), Shelf("s3://logs/b/", [again])
+    undone(rig, again)
+
+    def release(source: S3Object) -> None:
+        if source == again:
+            rig.ledger.release(source)
+            raise Stopped("the output refuses")
+
+    rig.each = release
+    poller = rig.poller(first, second)
+    poller.poll()
+    assert sorted(rig.taken) == ["again", "new"]
+    poller.poll()
+    poller.close()
+    assert sorted(rig.taken) == ["again", "again", "new"]
+
+
+def test_what_is_left_alone_for_now_is_not_taken_from_the_ledger_either(rig: Rig) -> None:
+    waiting = stored("waiting", 400)
+    rig.ledger.begin(waiting)
+    rig.ledger.fail(waiting, "no connection")
+    poller = rig.poller(Shelf("s3://logs/"))
+    poller.poll()
+    poller.close()
+    assert rig.taken == []
+
+
 def test_a_source_without_a_start_begins_now_and_says_so_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     shelf = Shelf("s3://logs/", [stored("old", 1)])

@@ -20,7 +20,9 @@ from exporter.errors import Refused
 from exporter.flow import Delivered
 from exporter.install.templates import setup
 from exporter.metrics import Metrics
-from exporter.source.s3 import LIST_NEEDS, READ_NEEDS, S3Listing, S3Objects
+from exporter.source.formats import DESCRIBE_NEEDS
+from exporter.source.pages import LIST_NEEDS
+from exporter.source.s3 import READ_NEEDS, S3Listing, S3Objects
 from tests.services.aws import Aws
 from tests.services.elasticsearch import Cluster, cluster
 from tests.sink.bodies import GOOD, SOURCE, Rig, body
@@ -112,8 +114,8 @@ BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
 def test_the_policy_names_what_the_program_asks_and_nothing_else() -> None:
     actions = sorted(action for statement in POLICY["Statement"] for action in listed(statement["Action"]))
     inventory = [question.permission for question in QUESTIONS]
-    assert actions == sorted([*inventory, LIST_NEEDS.split()[0], READ_NEEDS.split()[0]])
-    assert all(allowed(permission, "*") for permission in inventory)
+    assert actions == sorted([*inventory, DESCRIBE_NEEDS, LIST_NEEDS.split()[0], READ_NEEDS.split()[0]])
+    assert all(allowed(permission, "*") for permission in (*inventory, DESCRIBE_NEEDS))
     assert not [action for action in actions if "*" in action]
 
 

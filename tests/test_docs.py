@@ -14,15 +14,28 @@ import typer
 
 from exporter import __version__
 from exporter.__main__ import app
+from exporter.commands.inspect import KINDS
 from exporter.fields import FIELDS
 from exporter.metrics import METRICS
+from exporter.read.reader import OTHERS
 from tests.install.paths import ALL
 
 ROOT = Path(__file__).parents[1]
 AGAIN = "Written by `python -m tests.test_docs` from the program itself: change that, then run it."
 
 PROGRAM: Any = typer.main.get_command(app)
-COMMANDS: dict[str, Any] = PROGRAM.commands
+
+
+def flat(commands: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its whole name; a group goes by its commands."""
+    for name, command in commands.items():
+        if hasattr(command, "commands"):
+            yield from flat(command.commands, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+COMMANDS: dict[str, Any] = dict(flat(PROGRAM.commands))
 """Typer's own objects, by name; their classes are not the same in all of its releases."""
 
 
@@ -111,10 +124,15 @@ always wins over the inventory. Where the record has no `vpc-id`, `subnet-id`, `
 after that."""
 
 
+def listed(names: tuple[str, ...]) -> str:
+    """Names as code, with commas between."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def documents_page() -> str:
     """docs/documents.md."""
     of_records = (
-        (f"`{field.name}`", f"v{field.since}", ", ".join(f"`{path}`" for path in field.paths), field.kind.value)
+        (f"`{field.name}`", f"v{field.since}", listed(field.paths), field.kind.value, listed(field.spellings))
         for field in FIELDS
     )
     derived = ((f"`{path}`", meaning) for path, meaning in DERIVED_MEANING.items())
@@ -125,7 +143,7 @@ def documents_page() -> str:
                 AGAIN,
                 DOCUMENTS_RULES,
                 "## Fields of the record",
-                table(("field", "since", "in the document", "kind"), of_records),
+                table(("field", "since", "in the document", "kind", "other names"), of_records),
                 "## Derived",
                 table(("in the document", "what"), derived),
             )
@@ -164,6 +182,13 @@ def test_every_option_says_what_it_does() -> None:
 def test_every_path_of_the_mappings_is_explained() -> None:
     explained = {path for field in FIELDS for path in field.paths} | set(DERIVED_MEANING)
     assert [path for path in ALL if not any(path == each or path.startswith(f"{each}.") for each in explained)] == []
+
+
+def test_every_container_is_named() -> None:
+    """Those that are read, and those that are only recognised."""
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    names = [name.removeprefix("a ").removesuffix(" archive") for name in OTHERS.values()]
+    assert [name for name in (*(f"| `{kind}` |" for kind in KINDS), *names[1:]) if name not in text] == []
 
 
 def test_every_metric_is_named() -> None:

@@ -27,6 +27,7 @@ SINCE = {
 }
 KINDS = {
     Kind.ADDRESS: "srcaddr dstaddr pkt-srcaddr pkt-dstaddr",
+    Kind.ACCOUNT: "account-id tgw-src-vpc-account-id tgw-dst-vpc-account-id",
     Kind.PORT: "srcport dstport",
     Kind.OCTET: "protocol",
     Kind.COUNT: "packets bytes packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded "

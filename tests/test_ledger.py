@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import ledger as ledger_module
 from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import Entry, Ledger, State
@@ -159,6 +160,55 @@ def test_an_object_that_never_began_cannot_end(ledger: Ledger) -> None:
         ledger.set_aside(FIRST, "why")
 
 
+def test_what_waits_in_a_bucket_is_given_once_each_the_oldest_first(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "WAITING", 2)
+    items = [stored(str(number), NOON - timedelta(days=number // 2)) for number in range(7)]
+    failed, done, elsewhere = stored("failed"), stored("done"), stored("0", bucket="other")
+    for item in (*items, failed, done, elsewhere):
+        ledger.begin(item)
+    for item in (*items, elsewhere):
+        ledger.release(item)
+    ledger.fail(failed, "no connection")
+    ledger.finish(Outcome(done))
+    given = []
+    for item in ledger.waiting("logs"):
+        given.append(item)
+        ledger.begin(item)
+        ledger.release(item)  # undone again, which does not bring it back
+    oldest_first = sorted(items, key=lambda item: (item.time, item.id_prefix))
+    assert given == oldest_first
+    clock.ahead(seconds=30)
+    assert set(ledger.waiting("logs")) == {*items, failed}
+    assert list(ledger.waiting("never-seen")) == []
+
+
+def test_what_waits_is_found_by_its_index(ledger: Ledger) -> None:
+    """Not by a look at every object that is done: each pass asks."""
+    statements: list[str] = []
+    database = ledger._database  # noqa: SLF001  only the connection knows what was asked
+    assert database is not None
+    database.set_trace_callback(statements.append)
+    assert list(ledger.waiting("logs")) == []
+    database.set_trace_callback(None)
+    plan = database.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
+    assert any("object USING INDEX open" in row[3] or "object USING COVERING INDEX open" in row[3] for row in plan), (
+        plan
+    )
+
+
+def test_what_is_kept_can_be_asked_for_by_state(ledger: Ledger) -> None:
+    for item in (FIRST, SECOND, THIRD):
+        ledger.begin(item)
+    ledger.finish(Outcome(FIRST))
+    ledger.set_aside(SECOND, "no header")
+    aside, under_way = Entry(SECOND, State.SET_ASIDE, 1, "no header"), Entry(THIRD, State.UNDER_WAY, 1, "")
+    assert ledger.kept() == [aside]
+    assert ledger.kept(states=(State.UNDER_WAY,)) == [under_way]
+    assert ledger.kept(states=(State.DONE, State.FAILED)) == []  # where done objects lie is forgotten
+
+
 def test_the_summary_counts_what_there_is(ledger: Ledger) -> None:
     assert ledger.summary().objects == {}
     assert ledger.summary().newest is None
@@ -200,6 +250,22 @@ def test_the_floor_moves_up_and_never_back(ledger: Ledger) -> None:
     assert ledger.floor(SOURCE) == date(2026, 11, 1)
     assert ledger.floor("s3://other/AWSLogs/") is None
     assert ledger.first_seen(SOURCE, NOON + timedelta(days=1)) == NOON
+
+
+def test_a_marker_moves_on_and_never_back_and_is_there_again_after_a_restart(path: Path) -> None:
+    with Ledger(path) as ledger:
+        assert ledger.marker(SOURCE) is None
+        assert ledger.move_marker(SOURCE, "2026/11/03/09/b")
+        assert not ledger.move_marker(SOURCE, "2026/11/03/09/b")
+        assert not ledger.move_marker(SOURCE, "2026/11/03/09/a")
+        assert ledger.marker(SOURCE) == "2026/11/03/09/b"
+        assert ledger.move_marker(SOURCE, "ü")
+        assert ledger.marker("s3://other/* (ordered)") is None
+        assert ledger.floor(SOURCE) is None
+        assert ledger.raise_floor(SOURCE, date(2026, 11, 1))
+    with Ledger(path) as ledger:
+        assert (ledger.marker(SOURCE), ledger.floor(SOURCE)) == ("ü", date(2026, 11, 1))
+        assert ledger.move_marker(SOURCE, "🌍")  # behind ü by its bytes, as S3 has it
 
 
 @pytest.mark.parametrize("state", [State.UNDER_WAY, State.UNDONE])
@@ -428,7 +494,20 @@ def test_a_ledger_is_durable_and_of_the_newest_version(path: Path, ledger: Ledge
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("PRAGMA user_version").fetchone() == (1,)
+        assert other.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_ledger_of_the_first_release_gets_a_place_for_markers(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(open_to_write(path, NOON, MIGRATIONS[:1])) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+        database.execute("INSERT INTO source (id, first_seen, floor) VALUES (?, ?, '2026-11-01')", (SOURCE, 7.5))
+    with Ledger(path) as ledger:
+        assert ledger.marker(SOURCE) is None
+        assert ledger.floor(SOURCE) == date(2026, 11, 1)
+        assert ledger.first_seen(SOURCE, NOON) == datetime.fromtimestamp(7.5, UTC)
+        assert ledger.move_marker(SOURCE, "k")
+        assert ledger.marker(SOURCE) == "k"
 
 
 def test_a_ledger_of_an_older_version_is_brought_up_once(path: Path) -> None:
@@ -437,7 +516,7 @@ def test_a_ledger_of_an_older_version_is_brought_up_once(path: Path) -> None:
     steps = (*MIGRATIONS, "ALTER TABLE object ADD COLUMN colour TEXT DEFAULT 'blue'")
     for _ in range(2):
         with closing(open_to_write(path, NOON, steps)) as database:
-            assert database.execute("PRAGMA user_version").fetchone() == (2,)
+            assert database.execute("PRAGMA user_version").fetchone() == (3,)
             assert database.execute("SELECT id, colour FROM object").fetchall() == [(FIRST.id_prefix, "blue")]
 
 
@@ -447,7 +526,7 @@ def test_a_step_that_fails_changes_nothing(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table: nowhere"):
         open_to_write(path, NOON, steps)
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
         assert "colour" not in [row[1] for row in database.execute("PRAGMA table_info(object)")]
 
 
@@ -456,7 +535,7 @@ def test_a_ledger_of_a_newer_release_is_refused_and_left_as_it_is(path: Path, *,
     Ledger(path).open().close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 7")
-    with pytest.raises(LedgerError, match="has version 7, this program knows 1: use the release that wrote it"):
+    with pytest.raises(LedgerError, match="has version 7, this program knows 2: use the release that wrote it"):
         Ledger(path, read_only=read_only).open()
     assert not list(path.parent.glob("*.corrupt-*"))
     with closing(sqlite3.connect(path)) as database:

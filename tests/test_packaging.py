@@ -4,9 +4,11 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,3 +132,25 @@ def test_a_record_becomes_a_document(installed: Installed) -> None:
     assert document["source"]["ip"] == "172.31.16.139"
     assert document["destination"]["port"] == 22
     assert document["network"]["bytes"] == 4249
+
+
+LOCKS = ("requirements.lock", "requirements-dev.lock", "deploy/requirements-build.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_versions_and_hashes_and_no_place(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
+    assert [entry for entry in entries if not re.match(r"[\w.-]+==\S+( ; [^\\\n]+)? \\\n +--hash=sha256:", entry)] == []
+    assert [line for line in text.splitlines() if "://" in line or re.search(r"(^|\s)(--(?!hash)|/)", line)] == []
+
+
+def test_the_lock_has_what_the_tests_need_and_where() -> None:
+    """A library that only some machines have is locked with the condition that pyproject.toml gives."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([\w.-]+)==\S+(?: ; ([^\\\n]+))? \\$", text, re.MULTILINE))
+    wanted = {line for extra in ("demo", "dev") for line in project["optional-dependencies"][extra]}
+    conditions = {re.split(r"[\[<>=;]", line)[0]: line.partition(";")[2].strip() for line in wanted}
+    assert {name: locked.get(name) for name in conditions} == conditions
+    assert [name for name, condition in conditions.items() if condition] == ["atheris"]

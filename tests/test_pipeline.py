@@ -20,7 +20,7 @@ from exporter.flow import Body, Delivered, Delivery, S3Object
 from exporter.ledger import FIRST_WAIT, Entry, Ledger, State
 from exporter.metrics import Metrics
 from exporter.pipeline import Stages, take
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 from exporter.sink.dead_letter import DeadLetterFile
 from exporter.sink.files import FilesSink
 
@@ -97,7 +97,7 @@ class Rig:
             SOURCE,
             Stages(
                 objects=objects,
-                reader=TextReader(),
+                reader=Reader(),
                 enrich=lambda batch: enrich(batch, None, self.metrics),
                 encoder=Encoder("tests", 1024 * 1024),
                 sink=sink or self.sink,
@@ -196,7 +196,7 @@ def test_what_is_no_flow_log_is_set_aside(rig: Rig) -> None:
     rig.take(Bytes(text('{"records": []}')))
     ((state, reason),) = rig.kept()
     assert state is State.SET_ASIDE
-    assert reason.startswith("the first line is no header")
+    assert reason.startswith("this is JSON without log events")
     assert (rig.documents(), rig.comes_again_after()) == ([], None)
     rig.counted(set_aside=1, records_total=0)
 

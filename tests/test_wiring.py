@@ -1,8 +1,11 @@
 """What is built from a configuration: clients as they should call, the sink it names, faults in plain words."""
 
+import itertools
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,6 +19,8 @@ from exporter.daemon import Stops
 from exporter.errors import ConfigError, InventoryError, LedgerError, SinkError
 from exporter.sink.elasticsearch import ElasticsearchSink
 from exporter.sink.files import FilesSink
+from tests.services.aws import Aws
+from tests.source.bucket import Bucket, plain
 from tests.source.faulty import Fault, faulty
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
@@ -190,6 +195,114 @@ def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "AccessDenied" in said
     assert SECRET not in said
     assert PASSWORD not in said
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> Iterator[Bucket]:
+    """Empty at first; its server is the one of `at`."""
+    client = aws.client("s3")
+    made = Bucket(f"wired-{next(_numbers)}", client)
+    client.create_bucket(Bucket=made.name)
+    yield made
+    client.close()
+
+
+def at(server: Aws) -> str:
+    """The options that lead a program to the test's AWS."""
+    return f"aws: {{region: us-east-1, endpoint_url: '{server.url}'}}\nenrich: {{ec2: {{enabled: false}}}}"
+
+
+def documents(folder: Path) -> list[dict[str, Any]]:
+    lines = [line for file in (folder / "out").rglob("*.ndjson") for line in file.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+RECORD = b"10.0.0.1 10.0.0.2 1784541600 1784541659 REJECT\n"
+"""Without a header, from 2026-07-20T10:00:00Z on."""
+TODAY = datetime.now(UTC).date()
+NOW = f"{TODAY:%Y%m%d}T1000"
+FIELDS = "${srcaddr} ${dstaddr} ${start} ${end} ${action}"
+
+
+@pytest.mark.parametrize(
+    ("layout", "taken"),
+    [
+        ("ordered", ["2026/07/20/10/b", "2026/07/20/11/a"]),
+        ("any", ["2026/07/20/09/a", "2026/07/20/10/b", "2026/07/20/11/a"]),
+    ],
+)
+def test_only_where_keys_rise_the_listing_begins_behind_the_ledgers_marker(
+    layout: str, taken: list[str], tmp_path: Path, aws: Aws, bucket: Bucket
+) -> None:
+    s3 = f"[{{bucket: {bucket.name}, layout: {layout}, start: 2020-01-01, format: '{FIELDS}'}}]"
+    settings = config(tmp_path, s3, at(aws))
+    place = f"s3://{bucket.name}/* ({layout}) from 2020-01-01T00:00:00+00:00"
+    bucket.put("2026/07/20/09/a", "2026/07/20/10/b", "2026/07/20/11/a", body=RECORD)
+    with built(settings) as program:
+        program.ledger.move_marker(place, "2026/07/20/10/a")
+        for _ in range(2):
+            program.poll()
+        assert program.metrics.value("polls_total", outcome="ok") == 2
+        assert program.metrics.value("objects_total", outcome="done") == len(taken)
+        assert program.ledger.floor(place) is not None
+    assert sorted(each["aws"]["s3"]["object"]["key"] for each in documents(tmp_path)) == taken
+
+
+def test_a_file_without_a_header_is_read_by_the_format_that_ec2_tells(tmp_path: Path, aws: Aws, bucket: Bucket) -> None:
+    """The configured format does not fit the line; the flow log's own does."""
+    ec2 = aws.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    (flow_log,) = ec2.create_flow_logs(
+        ResourceIds=[vpc],
+        ResourceType="VPC",
+        TrafficType="ALL",
+        LogDestinationType="s3",
+        LogDestination=f"arn:aws:s3:::{bucket.name}",
+        LogFormat=FIELDS,
+    )["FlowLogIds"]
+    ec2.close()
+    bucket.put(plain("123456789012", "us-east-1", NOW, log=flow_log), body=RECORD)
+    s3 = f"[{{bucket: {bucket.name}, start: {TODAY}, format: version srcaddr dstaddr srcport dstport}}]"
+    with built(config(tmp_path, s3, at(aws))) as program:
+        program.poll()
+        assert program.metrics.value("objects_total", outcome="done") == 1
+    (document,) = documents(tmp_path)
+    assert document["source"]["ip"] == "10.0.0.1"
+    assert document["event"]["action"] == "REJECT"
+    assert document["event"]["start"] == "2026-07-20T10:00:00.000Z"
+
+
+def test_without_ec2_a_file_without_a_header_is_read_by_the_configured_format_or_set_aside(
+    tmp_path: Path, aws: Aws, bucket: Bucket
+) -> None:
+    known, unknown = (plain("123456789012", "us-east-1", NOW, log=f"fl-{number * 8}") for number in "12")
+    bucket.put(known, unknown, body=RECORD)
+    source = f"source: {{describe_flow_logs: false, flow_logs: [{{id: fl-11111111, format: '{FIELDS}'}}], s3: "
+    s3 = f"[{{bucket: {bucket.name}, start: {TODAY}}}]"
+    text = (
+        f"{source}{s3}}}\noutput: {{files: {{folder: {tmp_path}/out}}}}\nstate: {{folder: {tmp_path}/state}}\n{at(aws)}"
+    )
+    with built(parse(text, "c", {})) as program:
+        program.poll()
+        assert [program.metrics.value("objects_total", outcome=each) for each in ("done", "set aside")] == [1, 1]
+        assert [entry.source.key for entry in program.ledger.kept()] == [unknown]
+    assert [each["aws"]["s3"]["object"]["key"] for each in documents(tmp_path)] == [known]
+
+
+def test_names_in_a_format_that_are_no_known_fields_are_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    s3 = "[{bucket: one}, {bucket: two, format: '${version} ${colour} ${src-addr} ${hue}'}], "
+    s3 += "flow_logs: [{id: fl-11111111, format: 'version, shade'}]"
+    with built(config(tmp_path, s3, "enrich: {ec2: {enabled: false}}")):
+        pass
+    assert caplog.messages == [
+        "source.s3[1].format: no known fields; their values go to aws.vpcflow.extra: colour, hue",
+        "source.flow_logs[0].format: no known fields; their values go to aws.vpcflow.extra: shade",
+    ]
 
 
 class Refusing(BaseHTTPRequestHandler):

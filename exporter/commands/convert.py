@@ -4,38 +4,32 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from exporter import logs
+from exporter.commands import local
 from exporter.config import Log
 from exporter.ecs.document import Encoder
 from exporter.enrich import snapshot_file
 from exporter.enrich.ends import enrich
 from exporter.enrich.inventory import Snapshot
 from exporter.errors import ReadError
-from exporter.fields import field_named
-from exporter.flow import Body, S3Object
+from exporter.flow import Body
 from exporter.metrics import Metrics
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 
 log = logging.getLogger("exporter.convert")
 
 _BODY_BYTES = 4 * 1024 * 1024
-_STDIN = "-"
 
 
 def convert(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Flow-log files, text or gzip; - for stdin.")],
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", help="Fields of files without a header line, as in the AWS CLI or plain names."),
-    ] = None,
+    files: local.Files,
+    format_: local.Format = None,
     inventory: Annotated[
         Path | None, typer.Option("--inventory", help="A saved inventory to enrich both ends from.")
     ] = None,
@@ -48,7 +42,7 @@ def convert(
     """
     logs.configure(Log(level="warning"))
     snapshot = snapshot_file.load(inventory) if inventory else None
-    reading = _Reading(_names(format_), snapshot, Encoder(namespace, _BODY_BYTES))
+    reading = _Reading(Reader(local.formats_of(format_)), snapshot, Encoder(namespace, _BODY_BYTES))
     try:
         for file in files:
             for documents in reading.of(file):
@@ -64,20 +58,11 @@ def convert(
         raise typer.Exit(1)
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """The fields that `--format` names, between blanks or commas; those not known are told, and carried."""
-    names = tuple(text.replace(",", " ").split()) if text else ()
-    for name in names:
-        if field_named(name) is None:
-            log.warning("--format: %s is no field that is known; its values go to aws.vpcflow.extra", name)
-    return names or None
-
-
 @dataclass(slots=True)
 class _Reading:
     """How files are read, and whether each one so far could be read to its end."""
 
-    names: tuple[str, ...] | None
+    reader: Reader
     snapshot: Snapshot | None
     encoder: Encoder
     metrics: Metrics = field(default_factory=Metrics)
@@ -86,9 +71,9 @@ class _Reading:
     def of(self, file: str) -> Iterator[bytes]:
         """One file's documents, as far as it can be read."""
         try:
-            with _opened(file) as (stream, source):
+            with local.opened(file) as (stream, source):
                 records = bad_lines = 0
-                for piece in TextReader().read(stream, source, self.names):
+                for piece in self.reader.read(stream, source):
                     records, bad_lines = records + piece.batch.frame.height, bad_lines + len(piece.bad)
                     for bad in piece.bad:
                         log.warning("%s line %d is no record: %s: %.200s", file, bad.row + 1, bad.reason, bad.text)
@@ -104,16 +89,6 @@ class _Reading:
     def _broken(self, file: str, why: str) -> None:
         self.whole = False
         log.error("%s: %s", file, why)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[tuple[BinaryIO, S3Object]]:
-    if file == _STDIN:
-        yield sys.stdin.buffer, S3Object("", _STDIN, "", 0, datetime.now(UTC))
-        return
-    with Path(file).open("rb") as stream:
-        status = os.fstat(stream.fileno())
-        yield stream, S3Object("", file, "", status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _documents(body: Body) -> bytes:

@@ -2,12 +2,17 @@
 
 Who an end is, the first of these that tells; else nobody, for nothing is guessed:
 
-1. the only owner of its address in the record's VPC (the record's own vpc-id, else the reporting interface's);
+1. the only owner of its address in the end's VPC (a transit gateway's record names one for each end; else the
+   record's own vpc-id, else the reporting interface's);
 2. the reporting interface, where the address is one of its own;
 3. the reporting interface, where flow-direction says that it is this end (egress: the source, ingress: the
    destination, which is how AWS defines it) and the other end's address is not its own;
 4. the only owner of the address in the whole inventory; of an address that is not unique in the world, not where the
-   record names a VPC, or without one an account, that the inventory does not know: it may have the same ranges.
+   record names for the end a VPC, or without one an account, that the inventory does not know: it may have the same
+   ranges.
+
+A transit gateway's record has no reporting interface, and so neither 2 nor 3: tgw-src-eni and tgw-dst-eni are the
+gateway's own, in the VPCs of the ends, and its flow-direction is seen from there.
 """
 
 from collections.abc import Mapping
@@ -25,8 +30,28 @@ from exporter.metrics import Metrics
 ENDS: dict[str, str] = {"source": "srcaddr", "destination": "dstaddr"}
 """Each end, and the column with its address."""
 
+VPCS: dict[str, tuple[str, ...]] = {
+    "source": ("tgw_src_vpc_id", "vpc_id"),
+    "destination": ("tgw_dst_vpc_id", "vpc_id"),
+}
+"""Each end, and the columns that may name its VPC: the first that does counts."""
+
+ACCOUNTS: dict[str, tuple[str, ...]] = {
+    "source": ("tgw_src_vpc_account_id", "account_id"),
+    "destination": ("tgw_dst_vpc_account_id", "account_id"),
+}
+"""The same for its account."""
+
 REPORTING: dict[str, str] = {"source": "egress", "destination": "ingress"}
 """The flow-direction of records in which an end is the reporting interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the end of every record is: its VPC, -1 unknown; `foreign` where the inventory surely lacks the place."""
+
+    vpc: Integers
+    foreign: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +89,17 @@ def enrich(batch: Batch, snapshot: Snapshot | None, metrics: Metrics) -> Batch:
     index = snapshot.index
     position = find(index.addresses, keys_of(batch.addresses))
     names = locality(batch.addresses, snapshot.networks, index.owned[position])
-    reporter = _looked_up(batch.frame, "interface_id", index.interfaces)
-    vpc = np.where(
-        _present(batch.frame, "vpc_id"), _looked_up(batch.frame, "vpc_id", index.vpcs), index.vpc_of[reporter]
-    )
-    ours = (vpc >= 0) | ~_foreign(batch.frame, index, vpc)
+    _, reporter = _looked_up(batch.frame, _existing(batch.frame, ("interface_id",)), index.interfaces)
+    places = _places(batch.frame, index, reporter)
     unique = np.zeros(len(position) + 1, dtype=bool)
-    if not ours.all():
+    if any(place.foreign.any() for place in places.values()):
         unique[:-1] = (locality(batch.addresses) == "external").fill_null(value=False).to_numpy()
     known = np.append(position, -1)
     ends: dict[str, _End] = {}
     for end, column in codes.items():
-        place = column.fill_null(len(position)).to_numpy()
-        at = _Addresses(place < len(position), known[place], unique[place] | ours)
-        ends[end] = _end(index, at, vpc, reporter)
+        code = column.fill_null(len(position)).to_numpy()
+        at = _Addresses(code < len(position), known[code], unique[code] | ~places[end].foreign)
+        ends[end] = _end(index, at, places[end].vpc, reporter)
     owners = _owners(batch.frame, ends, reporter)
     _count(codes, owners, metrics)
     frame = batch.frame.with_columns(
@@ -96,30 +118,45 @@ def _codes(frame: pl.DataFrame, column: str) -> pl.Series:
     return pl.Series([None], dtype=pl.UInt32).new_from_index(0, frame.height)
 
 
-def _present(frame: pl.DataFrame, column: str) -> Flags:
-    """Which records have a value in the column; none where it does not exist."""
-    return frame[column].is_not_null().to_numpy() if column in frame.columns else np.zeros(frame.height, dtype=bool)
+def _places(frame: pl.DataFrame, index: Index, reporter: Integers) -> dict[str, _Place]:
+    """Where each end of every record is; looked up once where both ends are told by the same columns."""
+    columns = {end: (_existing(frame, VPCS[end]), _existing(frame, ACCOUNTS[end])) for end in ENDS}
+    found = {telling: _place(frame, *telling, index, reporter) for telling in set(columns.values())}
+    return {end: found[telling] for end, telling in columns.items()}
 
 
-def _foreign(frame: pl.DataFrame, index: Index, vpc: Integers) -> Flags:
-    """Which of the records without a known VPC are surely of a place that the inventory does not know."""
+def _existing(frame: pl.DataFrame, columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(column for column in columns if column in frame.columns)
+
+
+def _place(
+    frame: pl.DataFrame, vpcs: tuple[str, ...], accounts: tuple[str, ...], index: Index, reporter: Integers
+) -> _Place:
+    """Where an end is by the columns that exist, else by the reporting interface."""
+    named, vpc = _looked_up(frame, vpcs, index.vpcs)
+    vpc = np.where(named, vpc, index.vpc_of[reporter])
     if (vpc >= 0).all():
-        return np.zeros(frame.height, dtype=bool)
-    account = _present(frame, "account_id") & (_looked_up(frame, "account_id", index.accounts) < 0)
-    return _present(frame, "vpc_id") | account
+        return _Place(vpc, np.zeros(frame.height, dtype=bool))
+    owned, account = _looked_up(frame, accounts, index.accounts)
+    return _Place(vpc, (vpc < 0) & (named | (owned & (account < 0))))
 
 
-def _looked_up(frame: pl.DataFrame, column: str, table: Mapping[str, int]) -> Integers:
-    """What the table has for each record's text in the column, else -1; asks once per distinct text."""
-    if column not in frame.columns:
-        return np.full(frame.height, -1, dtype=np.int64)
+def _looked_up(frame: pl.DataFrame, columns: tuple[str, ...], table: Mapping[str, int]) -> tuple[Flags, Integers]:
+    """Which records have a text in one of the columns, and what the table has for the first one's, else -1.
+
+    Asks once per distinct text.
+    """
+    if not columns:
+        return np.zeros(frame.height, dtype=bool), np.full(frame.height, -1, dtype=np.int64)
     kind = pl.Categorical(pl.Categories.random())
-    texts = frame[column].cast(kind)  # the codes' meaning lives only as long as a column that has them
+    # The codes' meaning lives only as long as a column that has them.
+    texts = frame.select(pl.coalesce(columns).cast(kind)).to_series()
     codes = texts.to_physical().cast(pl.UInt32)
     highest = codes.max()
     distinct = pl.Series(range(highest + 1 if isinstance(highest, int) else 0), dtype=pl.UInt32)
     found = [table.get(text, -1) for text in distinct.cat.to(kind).cast(pl.String).to_list()]
-    return np.take(np.array([*found, -1], dtype=np.int64), codes.fill_null(len(found)).to_numpy())
+    numbers = np.take(np.array([*found, -1], dtype=np.int64), codes.fill_null(len(found)).to_numpy())
+    return texts.is_not_null().to_numpy(), numbers
 
 
 def _end(index: Index, at: _Addresses, vpc: Integers, reporter: Integers) -> _End:

@@ -3,7 +3,8 @@
 Nothing here looks at a single line.  It is only told whether anything about all of them is odd.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 import numpy as np
@@ -15,8 +16,10 @@ from exporter.flow import Addresses, Batch, S3Object
 from exporter.read import lines
 
 _OVERFLOW = "\0overflow"
-_TYPES: dict[Kind, pl.DataType] = {
+_ACCOUNT_DIGITS = 12
+TYPES: dict[Kind, pl.DataType] = {
     Kind.KEYWORD: pl.String(),
+    Kind.ACCOUNT: pl.String(),
     Kind.TAG: pl.String(),
     Kind.COUNT: pl.Int64(),
     Kind.PORT: pl.UInt16(),
@@ -24,17 +27,26 @@ _TYPES: dict[Kind, pl.DataType] = {
     Kind.CODE: pl.UInt16(),
     Kind.TIME: pl.Int64(),
 }
+"""How each kind is read; an address is a category."""
 
 
-def batch_of(
-    text: bytes, columns: tuple[str, ...], source: S3Object, *, examined: bool = False, original: bool = False
-) -> Batch | None:
-    """The lines of `text` as a batch without `row`; None where anything about them is odd.
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal lines, what separates their fields, and, where that is wanted, the lines as they stood in the file."""
+
+    text: bytes
+    separator: bytes = b" "
+    original: Sequence[bytes] | None = None
+
+
+def batch_of(given: Normal, columns: tuple[str, ...], source: S3Object, *, examined: bool = False) -> Batch | None:
+    """The lines as a batch without `row`; None where anything about them is odd.
 
     What only looks odd, such as a keyword `+5`, passes in lines that `lines.py` has examined.
     """
+    text, separator = given.text, given.separator
     height = line_count(text)
-    if not _even(text, height, len(columns)) or not (examined or _typed(text, columns)):
+    if not _even(text, height, len(columns), ord(separator)) or not (examined or _typed(text, columns)):
         return None
     address = pl.Categorical(pl.Categories.random())
     # polars drops a byte order mark at the start, and inflates what starts like zlib's or zstd's data (`x^`).
@@ -45,7 +57,7 @@ def batch_of(
             skip_rows=int(guard),
             raise_if_empty=False,
             schema=_schema(columns, address),
-            separator=" ",
+            separator=separator.decode(),
             has_header=False,
             quote_char=None,
             null_values=dict.fromkeys(columns, "-"),
@@ -57,36 +69,34 @@ def batch_of(
     if frame.height != height or frame[_OVERFLOW].null_count() != frame.height:
         return None
     frame = frame.drop(_OVERFLOW)
-    addresses = _addresses(frame)
-    if addresses is None or not (examined or _in_range(frame, text)):
+    addresses = addresses_of(frame)
+    if addresses is None or not (examined or _in_range(frame, text, separator)):
         return None
-    batch = _finished(frame, addresses, text, source)
-    if original:
-        whole = pl.Series("original", text.decode().split("\n")[:-1], dtype=pl.String)
-        return replace(batch, frame=batch.frame.with_columns(whole))
-    return batch
+    batch = finished(frame, addresses, source, plain=b'"' not in text and b"\\" not in text)
+    if given.original is None:
+        return batch
+    whole = pl.Series("original", [line.decode().rstrip("\r") for line in given.original], dtype=pl.String)
+    return replace(batch, frame=batch.frame.with_columns(whole))
 
 
-def _finished(frame: pl.DataFrame, addresses: Addresses, text: bytes, source: S3Object) -> Batch:
-    """The batch, with times as times, tags decoded and an unknown account missing."""
-    plain = b'"' not in text and b"\\" not in text
+def finished(frame: pl.DataFrame, addresses: Addresses, source: S3Object, *, plain: bool) -> Batch:
+    """The batch, with times as times, tags decoded and accounts with all their digits."""
     frame = _with_times(frame)
-    if "account_id" in frame.columns and (frame["account_id"] == "unknown").any():
-        frame = frame.with_columns(pl.col("account_id").replace({"unknown": None}))
-    tags = [name for name in frame.columns if _kind(name) is Kind.TAG]
-    if tags and b"%" in text:
-        plain = False
-        frame = frame.with_columns(_decoded(frame[name]) for name in tags)
-    return Batch(source, frame, addresses, plain)
+    frame = frame.with_columns(_accounts(frame[name]) for name in frame.columns if kind_of(name) is Kind.ACCOUNT)
+    tags = [name for name in frame.columns if kind_of(name) is Kind.TAG]
+    encoded = [name for name in tags if frame[name].str.contains("%", literal=True).any()]
+    frame = frame.with_columns(_decoded(frame[name]) for name in encoded)
+    return Batch(source, frame, addresses, plain and not encoded)
 
 
-def _kind(column: str) -> Kind:
+def kind_of(column: str) -> Kind:
+    """What a column's values mean; text where the field is not known."""
     field = fields.BY_COLUMN.get(column)
     return field.kind if field else Kind.KEYWORD
 
 
 def _schema(columns: tuple[str, ...], address: pl.Categorical) -> dict[str, pl.DataType]:
-    types = {column: _TYPES.get(_kind(column), address) for column in columns}
+    types = {column: TYPES.get(kind_of(column), address) for column in columns}
     return types | {_OVERFLOW: pl.String()}
 
 
@@ -95,30 +105,30 @@ def line_count(text: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
 
 
-def _even(text: bytes, height: int, width: int) -> bool:
-    """Whether each blank or newline stands alone, there are `width` of them a line, and no other control character.
+def _even(text: bytes, height: int, width: int, separator: int) -> bool:
+    """Whether each separator or newline stands alone, there are `width` of them a line, and no control character.
 
     So no field is empty, no blank doubled and no line blank.  Whether each single line has `width` fields, and not one
     more where another has one less, tells the overflow column.
     """
     codes = np.frombuffer(text, np.uint8)
-    blank = codes <= ord(" ")
+    blank = codes <= separator
     return not (
         (blank[1:] & blank[:-1]).any()
         or blank[:1].any()
         or np.count_nonzero(blank) != height * width
-        or np.count_nonzero(codes < ord(" ")) != height
+        or np.count_nonzero(codes < separator) != height
     )
 
 
 def _typed(text: bytes, columns: tuple[str, ...]) -> bool:
     """Whether the types tell a record from a header, and no number has a plus."""
-    return any(_kind(column) not in (Kind.KEYWORD, Kind.TAG) for column in columns) and not (
+    return any(kind_of(column) not in lines.TEXTS for column in columns) and not (
         b"+" in text and lines.PLUS.search(text)
     )
 
 
-def _addresses(frame: pl.DataFrame) -> Addresses | None:
+def addresses_of(frame: pl.DataFrame) -> Addresses | None:
     """The distinct addresses of all address columns, in the order of their codes; None where one is no address."""
     columns = [frame[name] for name in frame.columns if isinstance(frame[name].dtype, pl.Categorical)]
     highest = [code for column in columns if isinstance(code := column.to_physical().max(), int)]
@@ -135,20 +145,28 @@ def _addresses(frame: pl.DataFrame) -> Addresses | None:
     return Addresses(text, family, words.reshape(-1, 4).astype(np.uint32))
 
 
-def _in_range(frame: pl.DataFrame, text: bytes) -> bool:
-    """Counts and times are not negative (nor -0, which polars reads as 0), and times are before the year 10000."""
-    numbers = frame.select(name for name in frame.columns if _kind(name) in (Kind.COUNT, Kind.TIME))
-    lows = [low for column in numbers if isinstance(low := column.min(), int)]
-    highs = [high for column in numbers if _kind(column.name) is Kind.TIME and isinstance(high := column.max(), int)]
+def lowest_in_range(frame: pl.DataFrame) -> int | None:
+    """The lowest of all counts and times; None where one is negative, or a time is after the year 9999."""
+    numbers = frame.select(name for name in frame.columns if kind_of(name) in (Kind.COUNT, Kind.TIME))
+    lows = [low for column in numbers if isinstance(low := column.to_physical().min(), int)]
+    times = [column.to_physical() for column in numbers if kind_of(column.name) is Kind.TIME]
+    highs = [high for column in times if isinstance(high := column.max(), int)]
     lowest = min(lows, default=1)
-    if lowest < 0 or max(highs, default=0) > lines.LATEST:
+    return None if lowest < 0 or max(highs, default=0) > lines.LATEST else lowest
+
+
+def _in_range(frame: pl.DataFrame, text: bytes, separator: bytes) -> bool:
+    """Whether all numbers are in range, and none is a -0, which polars reads as 0."""
+    lowest = lowest_in_range(frame)
+    if lowest is None:
         return False
-    return lowest > 0 or not (text.startswith(b"-0") or b" -0" in text or b"\n-0" in text)
+    return lowest > 0 or not (text.startswith(b"-0") or separator + b"-0" in text or b"\n-0" in text)
 
 
 def _with_times(frame: pl.DataFrame) -> pl.DataFrame:
     """Epoch numbers as times; the magnitude tells seconds, milliseconds and microseconds apart (seconds reach 5138)."""
-    times = [pl.col(name) for name in frame.columns if _kind(name) is Kind.TIME]
+    numbers = [name for name in frame.columns if kind_of(name) is Kind.TIME and frame[name].dtype == pl.Int64]
+    times = [pl.col(name) for name in numbers]
     micros = [
         pl.when(time < lines.MILLISECONDS_FROM)
         .then(time * 1_000_000)
@@ -158,6 +176,17 @@ def _with_times(frame: pl.DataFrame) -> pl.DataFrame:
         for time in times
     ]
     return frame.with_columns(micro.cast(pl.Datetime("us")) for micro in micros)
+
+
+def _accounts(column: pl.Series) -> pl.Series:
+    """Ids with the zeros that a number loses in front; `unknown` is missing."""
+    lengths = column.str.len_bytes()
+    if lengths.null_count() == len(column) or lengths.min() == lengths.max() == _ACCOUNT_DIGITS:
+        return column
+    name = pl.col(column.name)
+    short = name.str.contains(r"^[0-9]{1,11}$")
+    whole = pl.when(short).then(name.str.zfill(_ACCOUNT_DIGITS)).otherwise(name)
+    return column.to_frame().select(pl.when(name != "unknown").then(whole)).to_series()
 
 
 def _decoded(column: pl.Series) -> pl.Series:

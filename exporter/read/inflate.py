@@ -1,4 +1,4 @@
-"""Stored bytes to plain bytes: gzip of any number of members, or plain as it is.
+"""Stored bytes to plain bytes: gzip of any number of members, gzip within gzip, or plain as it is.
 
 The frame of a gzip member (RFC 1952) is read here and its content inflated raw, because an inflater that checks the
 sum itself keeps back what it has inflated when the sum is wrong.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from isal import igzip_lib, isal_zlib
 
-from exporter.errors import Damaged
+from exporter.errors import Damaged, ReadError
 from exporter.flow import ByteStream
 
 _READ = 256 * 1024
@@ -24,6 +24,12 @@ _DEFLATE = 8
 _HEADER_SUM, _EXTRA, _NAME, _COMMENT, _RESERVED = 0x02, 0x04, 0x08, 0x10, 0xE0
 _LONGEST_TEXT = 64 * 1024
 """Of a name or comment in a gzip header: the format sets no limit."""
+
+_LAYERS = 2
+"""Firehose packs what CloudWatch Logs packed already."""
+
+MOST_BYTES = 32 * 1024**3
+"""What an object may inflate to: AWS's largest reach some GiB, a few MiB of hostile layers any size."""
 
 
 @dataclass(slots=True)
@@ -74,17 +80,38 @@ def inflated(stream: ByteStream) -> Iterator[bytes]:
     """The content in chunks of at most 1 MiB, whatever it inflates to; plain content passes unchanged.
 
     Raises Damaged where a member is corrupt or the file ends inside one, after all that could be read was yielded: of a
-    corrupt member all but what the 4 KiB before the error inflate to (near its start, fewer).
+    corrupt member all but what the 4 KiB before the error inflate to (near its start, fewer).  Its position is one of
+    the layer that is corrupt.  Raises ReadError after MOST_BYTES.
     """
+    total = 0
+    for chunk in _layer(stream, _LAYERS):
+        total += len(chunk)
+        if total > MOST_BYTES:
+            raise ReadError(f"it inflates to more than {MOST_BYTES:,} bytes: the rest was not read")
+        yield chunk
+
+
+def _layer(stream: ByteStream, layers: int) -> Iterator[bytes]:
+    """The content below at most `layers` layers of gzip."""
     first = stream.read(_READ)
     while 0 < len(first) < len(_GZIP) and (more := stream.read(_READ)):
         first += more
-    if first[:2] == _GZIP:
-        yield from _members(_Stored(stream, 0, first))
+    if layers and first[:2] == _GZIP:
+        yield from _layer(_Chunks(_members(_Stored(stream, 0, first))), layers - 1)
     else:
         while first:
             yield first
             first = stream.read(_READ)
+
+
+@dataclass(slots=True)
+class _Chunks:
+    """Chunks as a ByteStream; each read gives one of them, whatever its size."""
+
+    chunks: Iterator[bytes]
+
+    def read(self, _: int, /) -> bytes:
+        return next(self.chunks, b"")
 
 
 def _members(stored: _Stored) -> Iterator[bytes]:

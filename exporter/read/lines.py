@@ -3,12 +3,13 @@
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from exporter import fields
 from exporter.fields import Kind
 from exporter.flow import BadLine
+from exporter.read.dialects import BLANKS, LONGEST_HEADER, MOST_FIELDS, Dialect, fields_of
 
 BOM = b"\xef\xbb\xbf"
 IPV4_BYTES = 4
@@ -17,17 +18,16 @@ MICROSECONDS_FROM = 10**14
 LATEST = 253_402_300_799 * 10**6
 """The last microsecond number that is a time Elasticsearch takes: the end of the year 9999."""
 
-LONGEST_HEADER = 64 * 1024
-MOST_FIELDS = LONGEST_HEADER // 2
-"""As many as a header can name; a line of 8 MiB may have millions, and each costs 40 bytes."""
-
-PLUS = re.compile(rb"(?:^|\s)\+\d")
+PLUS = re.compile(rb"(?:^|[\s\x1f])\+\d")
 """A plus before digits: polars reads +5 as 5, but no flow log writes it."""
 
 _NAME = re.compile(rb"\$?\{?[A-Za-z][A-Za-z0-9_-]*\}?")
 _DIGITS = re.compile(rb"[0-9]+")
 _MOST_DIGITS = len(str(2**63 - 1))
 _MISSING = b"-"
+TEXTS = frozenset({Kind.KEYWORD, Kind.ACCOUNT, Kind.TAG})
+"""Kinds that may be any text."""
+
 _LARGEST: dict[Kind, int] = {
     Kind.COUNT: 2**63 - 1,
     Kind.PORT: 65_535,
@@ -39,28 +39,33 @@ _LARGEST: dict[Kind, int] = {
 
 @dataclass(slots=True)
 class Segment:
-    """Lines of one format: the good ones, normalised, with their rows, and what is not good."""
+    """Lines of one format: the good ones as normal lines, their rows, what is not good, and the good as they stand."""
 
     columns: tuple[str, ...]
     text: bytes = b""
     rows: list[int] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
     skipped: int = 0
+    lines: list[bytes] = field(default_factory=list, compare=False)
 
 
-def header_columns(line: bytes) -> tuple[str, ...] | None:
+def header_columns(line: bytes, dialect: Dialect = BLANKS) -> tuple[str, ...] | None:
     """The columns a header line names; None where the line is no header.
 
     A header has only names, more than half of them known: an interface id or `-` makes a line a record.
     """
     if len(line) > LONGEST_HEADER:
         return None
-    names = line.removeprefix(BOM).split()
+    names = dialect.split(line.removeprefix(BOM))
     if not names or not all(_NAME.fullmatch(name) for name in names):
         return None
-    spelled = [name.decode("ascii") for name in names]
-    known = sum(fields.field_named(name) is not None for name in spelled)
-    return unique(fields.columns_of(spelled)) if 2 * known > len(names) else None
+    return named_columns([name.decode("ascii") for name in names])
+
+
+def named_columns(names: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns that a header or a schema names; None where not even more than half of the names are known."""
+    known = sum(fields.field_named(name) is not None for name in names)
+    return unique(fields.columns_of(names)) if 2 * known > len(names) else None
 
 
 def unique(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,7 +81,7 @@ def unique(columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(result)
 
 
-def examine(text: bytes, row: int, columns: tuple[str, ...]) -> Iterator[Segment]:
+def examine(text: bytes, row: int, columns: tuple[str, ...], dialect: Dialect = BLANKS) -> Iterator[Segment]:
     """The lines of `text` (ending in a newline), the first being `row`, sorted into segments of one format each.
 
     The last segment tells the columns in force after it, even where it is empty.
@@ -87,8 +92,8 @@ def examine(text: bytes, row: int, columns: tuple[str, ...]) -> Iterator[Segment
         yield segment
         return
     for number, line in enumerate(text[:-1].split(b"\n"), row):
-        tokens = line.split(None, MOST_FIELDS)
-        header = header_columns(line)
+        tokens = fields_of(line, dialect)
+        header = header_columns(line, dialect)
         if header and header != segment.columns and (segment.rows or segment.bad):
             segment.text, good = b"".join(good), []
             yield segment
@@ -100,7 +105,8 @@ def examine(text: bytes, row: int, columns: tuple[str, ...]) -> Iterator[Segment
             segment.bad.append(BadLine(number, reason, line.decode("utf-8", "replace").rstrip("\r")))
         else:
             segment.rows.append(number)
-            good.append(b" ".join(tokens) + b"\n")
+            segment.lines.append(line)
+            good.append(dialect.separator.join(tokens) + b"\n")
     segment.text = b"".join(good)
     yield segment
 
@@ -109,6 +115,8 @@ def fault(tokens: list[bytes], columns: tuple[str, ...]) -> str | None:
     """What is wrong with a line's fields, in plain words; None where it is a record."""
     count = len(tokens)
     if count != len(columns):
+        if tokens[0].startswith(b"{"):
+            return "JSON without a `message`, which is where a log event has its record"
         number = f"more than {MOST_FIELDS:,}" if count > MOST_FIELDS else count
         return f"{number} field{'s' * (count != 1)} where the format has {len(columns)}"
     for token, column in zip(tokens, columns, strict=True):
@@ -125,7 +133,7 @@ def _value_fault(token: bytes, known: fields.Field | None) -> str | None:
         return f"invalid UTF-8 at byte {error.start} of the field"
     if any(character < " " for character in text):
         return "a control character"
-    if known is None or known.kind in (Kind.KEYWORD, Kind.TAG):
+    if known is None or known.kind in TEXTS:
         return None
     if known.kind is Kind.ADDRESS:
         return None if _is_address(text) else f"{text[:60]!r} is not an IPv4 or IPv6 address"

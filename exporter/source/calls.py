@@ -1,4 +1,4 @@
-"""Calls to S3: one place for everything that S3 and the way to it may answer, and for what is tried again.
+"""Calls to S3 and EC2: one place for everything that they and the way to them may answer, and what is tried again.
 
 The client must not retry by itself (`Config(retries={"total_max_attempts": 1})`): retry stands in one layer.
 """
@@ -32,6 +32,10 @@ class Denied(SourceError):
     """What an operator has to allow first."""
 
 
+class Absent(SourceError):
+    """What these credentials' account does not have in this region."""
+
+
 POLICY = replace(retry.SOURCE, on=(Passing,))
 """Only what may pass is repeated at once; the rest is for a later pass, or for an operator."""
 
@@ -49,8 +53,23 @@ _ADVICE = {
     "SignatureDoesNotMatch": "the secret does not belong to the access key; check the credentials",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
 }
-_PASSING_CODES = frozenset({"RequestTimeout", "SlowDown", "InternalError", "Throttling", "ThrottlingException"})
-_DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"})
+_PASSING_CODES = frozenset(
+    {
+        *("RequestTimeout", "SlowDown", "InternalError", "Throttling", "ThrottlingException"),
+        *("RequestLimitExceeded", "EC2ThrottledException"),  # EC2's
+    }
+)
+_DENIED_CODES = frozenset(
+    {
+        *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"),
+        *(
+            "UnauthorizedOperation",
+            "AuthFailure",
+            "OptInRequired",
+        ),  # EC2's; the last two for a region that is not enabled
+    }
+)
+_ABSENT_ENDINGS = (".NotFound", ".Malformed")  # EC2's, behind what was asked for
 _CONNECTION = (
     boto.HTTPClientError,
     boto.ConnectionError,
@@ -100,7 +119,7 @@ def _translated(what: str, needs: str) -> Iterator[None]:
 
 
 def _from_answer(error: boto.ClientError, failed: str, needs: str) -> SourceError:
-    """The error for an answer of S3 itself, by its code, else by its status."""
+    """The error for an answer of AWS itself, by its code, else by its status."""
     answer = error.response.get("Error", {})
     code, message = answer.get("Code", ""), answer.get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -111,4 +130,6 @@ def _from_answer(error: boto.ClientError, failed: str, needs: str) -> SourceErro
         return Denied(f"{text}; allow {needs}")
     if code in _PASSING_CODES or status == _TOO_MANY_REQUESTS or status >= _SERVER_FAULT:
         return Passing(text)
+    if code.endswith(_ABSENT_ENDINGS):
+        return Absent(text)
     return SourceError(f"{text}; {_ADVICE[code]}" if code in _ADVICE else text)

@@ -10,9 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 
 from exporter.flow import S3Object
 
-ROOT = "AWSLogs/"
-"""The folder, below the prefix that a flow log was given, under which all deliveries lie."""
-
 SUFFIXES = (".gz", ".log", ".parquet")
 """How the keys of flow-log files end; AWS's own end in .log.gz and .log.parquet."""
 
@@ -53,6 +50,8 @@ HIVE = Layout(
 )
 LAYOUTS = (PLAIN, HIVE)
 
+_NAME = re.compile(r"(?<!\d)(?P<account>\d{12})_vpcflowlogs_(?P<region>[a-z0-9-]{1,32})_fl-[0-9a-f]+_\d{8}T\d{4}Z_")
+_FLOW_LOG = re.compile(r"(?<![0-9A-Za-z])fl-[0-9a-f]{8,17}(?![0-9A-Za-z])")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}/")
 _STAMP = re.compile(r"(?<!\d)\d{8}T\d{4}Z(?![^_.])")
 
@@ -65,6 +64,17 @@ def is_flow_log(key: str) -> bool:
     return "vpcflowlogs/" in key and key.endswith(SUFFIXES)
 
 
+def is_file(key: str) -> bool:
+    """Whether `key` may name a file of anybody's: no folder marker, and not what CloudWatch Logs writes as a trial."""
+    return not key.endswith("/") and key.rpartition("/")[2] != "aws-logs-write-test"
+
+
+def flow_log_of(key: str) -> str | None:
+    """The id of the flow log (fl-…) that a file's name tells; None where it tells none."""
+    found = _FLOW_LOG.search(key.rpartition("/")[2])
+    return found[0] if found else None
+
+
 def is_organization(folder: str) -> bool:
     """Whether a folder's name, with its slash, is an organization's id, below which accounts lie."""
     return _ORGANIZATION.fullmatch(folder) is not None
@@ -73,11 +83,6 @@ def is_organization(folder: str) -> bool:
 def layout_of(folder: str) -> Layout | None:
     """The layout below an account's folder by its name, with its slash; None where it is no account's folder."""
     return next((layout for layout in LAYOUTS if layout.account.fullmatch(folder)), None)
-
-
-def root_prefix(prefix: str) -> str:
-    """The folder that holds the accounts' folders, for the prefix of a source's settings."""
-    return f"{prefix.rstrip('/')}/{ROOT}" if prefix else ROOT
 
 
 def days(first: date, last: date) -> Iterator[date]:
@@ -94,12 +99,13 @@ def parse_key(bucket: str, key: str, etag: str, size: int, last_modified: dateti
     """The object that a listing or a notification speaks of; `etag` with or without its quotes.
 
     `time` is the start of the file's five minutes, from its name.  A name without one: `last_modified`, moved into the
-    hour or the day of its folder where it lies outside (late, or copied later).  Account and region are None in a
-    layout that is not known.
+    hour or the day of its folder where it lies outside (late, or copied later).  Account and region are those of the
+    folders, else (copied files, folders of one's own) of the name that AWS gave the file, else None.
     """
     place = next((found for layout in LAYOUTS if (found := layout.place.search(key))), None)
     time = _named_time(key) or _folder_time(place, last_modified.astimezone(UTC))
-    account, region = (place["account"], place["region"]) if place else (None, None)
+    told = place or _NAME.search(key.rpartition("/")[2])
+    account, region = (told["account"], told["region"]) if told else (None, None)
     return S3Object(bucket, key, etag.strip('"'), size, time, account, region)
 
 

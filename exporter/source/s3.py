@@ -9,7 +9,7 @@ The client must not retry by itself, see `calls`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,34 +21,17 @@ from exporter.errors import SourceError
 from exporter.flow import ByteStream, S3Object
 from exporter.metrics import Metrics
 from exporter.source.calls import Calls, Denied
-from exporter.source.keys import (
-    Layout,
-    day_prefix,
-    days,
-    is_flow_log,
-    is_organization,
-    layout_of,
-    parse_key,
-    root_prefix,
-)
+from exporter.source.keys import Layout, day_prefix, days, is_flow_log, is_organization, layout_of, parse_key
+from exporter.source.pages import Pages, Unknown
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import (
-        GetObjectOutputTypeDef,
-        GetObjectRequestTypeDef,
-        ListObjectsV2OutputTypeDef,
-        ListObjectsV2RequestTypeDef,
-    )
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-Unknown = Callable[[Sequence[S3Object]], Sequence[S3Object]]
-"""Which of a page's objects still have to be done; the ledger's `unknown`."""
-
-LIST_NEEDS = "s3:ListBucket on the bucket"
 READ_NEEDS = "s3:GetObject on the object and, if it is encrypted with a KMS key, kms:Decrypt on that key"
 
 
@@ -61,18 +44,15 @@ class _Region:
 
 
 class S3Listing:
-    """Finds what is new in one bucket, below one prefix."""
+    """Finds what is new in one bucket below one prefix, in AWS's layouts."""
 
     def __init__(
         self, client: S3Client, settings: S3Source, metrics: Metrics, stop: Event, page_size: int = 1000
     ) -> None:
-        self._client = client
         self._bucket = settings.bucket
-        self._root = root_prefix(settings.prefix)
-        self._calls = Calls(metrics, stop)
-        self._metrics = metrics
-        self._page_size = page_size
-        self.source_id = f"s3://{self._bucket}/{self._root}"
+        self._root = settings.root
+        self._pages = Pages(client, settings.bucket, metrics, stop, page_size)
+        self.source_id = settings.source_id
         """Under which the ledger remembers this source."""
 
     def new_objects(self, first: date, last: date, start: datetime, unknown: Unknown) -> Iterator[S3Object]:
@@ -113,12 +93,12 @@ class S3Listing:
                 yield from self._accounts(folder, denied)
 
     def _folders(self, parent: str) -> Iterator[str]:
-        for page in self._pages(parent, delimiter="/"):
+        for page in self._pages.below(parent, delimiter="/"):
             yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
 
     def _objects(self, prefix: str, start: datetime) -> Iterator[list[S3Object]]:
         """Each page's flow-log objects that are not older than `start`, by time."""
-        for page in self._pages(prefix):
+        for page in self._pages.below(prefix):
             found = (
                 parse_key(self._bucket, item["Key"], item["ETag"], item["Size"], item["LastModified"])
                 for item in page.get("Contents", ())
@@ -133,29 +113,7 @@ class S3Listing:
             yield from results
         except Denied as error:
             denied[folder] = error
-            self._metrics.add("list_denied_total", bucket=self._bucket)
             log.warning("%s; the other folders go on", error)
-
-    def _pages(self, prefix: str, delimiter: str = "") -> Iterator[ListObjectsV2OutputTypeDef]:
-        request: ListObjectsV2RequestTypeDef = {
-            "Bucket": self._bucket,
-            "Prefix": prefix,
-            "Delimiter": delimiter,
-            "MaxKeys": self._page_size,
-        }
-        while True:
-            page = self._page(request)
-            yield page
-            if not page["IsTruncated"]:
-                return
-            request["ContinuationToken"] = page["NextContinuationToken"]
-
-    def _page(self, request: ListObjectsV2RequestTypeDef) -> ListObjectsV2OutputTypeDef:
-        def ask() -> ListObjectsV2OutputTypeDef:
-            self._metrics.add("list_requests_total", bucket=self._bucket)
-            return self._client.list_objects_v2(**request)
-
-        return self._calls.repeat(ask, f"list s3://{self._bucket}/{request.get('Prefix', '')}", LIST_NEEDS)
 
 
 class S3Objects:

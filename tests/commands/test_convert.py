@@ -84,7 +84,7 @@ def test_a_field_that_is_not_known_is_told_and_carried() -> None:
     (document,) = documents(result)
     assert document["aws"]["vpcflow"]["extra"] == {"colour": "blue"}
     assert said(result) == [
-        "WARNING exporter.convert: --format: colour is no field that is known; its values go to aws.vpcflow.extra"
+        "WARNING exporter: --format: colour is no field that is known; its values go to aws.vpcflow.extra"
     ]
 
 
@@ -187,4 +187,23 @@ def test_a_full_disk_is_told() -> None:
 def test_a_format_that_no_line_fits_is_told() -> None:
     result = run("-", "--format", "srcaddr dstaddr", stdin=text("a b", "c d"))
     assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = said(result)
+    assert line.startswith(
+        "ERROR   exporter.convert: -: the first line is no header, nor a record of the format by --format "
+        "(srcaddr: 'a' is not an IPv4 or IPv6 address), nor a record of the version 2 default format "
+        "(2 fields where the format has 14)"
+    )
+
+
+def test_a_file_without_one_record_is_told() -> None:
+    result = run("-", stdin=text("srcaddr dstaddr", "a b"))
+    assert (result.exit_code, result.stdout) == (1, "")
     assert said(result)[-1] == "ERROR   exporter.convert: -: not one line is a record; is that its format?"
+
+
+def test_account_region_and_time_by_the_files_name(tmp_path: Path) -> None:
+    file = tmp_path / "123456789012_vpcflowlogs_eu-west-1_fl-0123456789abcdef0_20261103T1205Z_0a1b2c3d.log"
+    file.write_bytes(text("srcaddr", "10.0.0.8"))
+    (document,) = documents(run(str(file)))
+    assert document["cloud"] == {"provider": "aws", "account": {"id": "123456789012"}, "region": "eu-west-1"}
+    assert document["@timestamp"] == "2026-11-03T12:05:00.000Z"

@@ -17,7 +17,7 @@ from exporter.enrich.ends import enrich
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot
 from exporter.flow import Batch, S3Object
 from exporter.metrics import Metrics
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 
 Document = dict[str, Any]
 
@@ -150,7 +150,7 @@ def batches(
 ) -> list[Batch]:
     """The lines, all of them records, read and enriched."""
     text = "\n".join((header, *lines, "")).encode()
-    pieces = list(TextReader(original=original).read(BytesIO(text), source))
+    pieces = list(Reader(original=original).read(BytesIO(text), source))
     assert [piece.bad for piece in pieces] == [()] * len(pieces)
     return [enrich(piece.batch, inventory, Metrics()) for piece in pieces]
 

@@ -40,30 +40,8 @@ from tests.ecs.cases import (
     snapshot,
     with_key,
 )
+from tests.ecs.paths import ACCEPTED, KEYS, MINUTE, REJECTED, Paths, ends, locality, ports, protocol, traffic
 
-Paths = dict[str, Any]
-
-MINUTE = {
-    "@timestamp": "2026-01-31T12:01:00.000Z",
-    "event.start": "2026-01-31T12:00:00.000Z",
-    "event.end": "2026-01-31T12:01:00.000Z",
-    "event.duration": 60_000_000_000,
-}
-"""1769860800 to 1769860860."""
-KEYS = {"cloud.account.id": "012345678901", "cloud.region": "eu-central-1"}
-"""What the key tells of a record that does not."""
-ACCEPTED = {
-    "event.action": "ACCEPT",
-    "event.outcome": "success",
-    "event.type": ["connection", "allowed"],
-    "aws.vpcflow.action": "ACCEPT",
-}
-REJECTED = {
-    "event.action": "REJECT",
-    "event.outcome": "failure",
-    "event.type": ["connection", "denied"],
-    "aws.vpcflow.action": "REJECT",
-}
 UNKNOWN = "eni-unknown"
 
 
@@ -75,39 +53,6 @@ def record(interface: str = UNKNOWN, status: str = "OK") -> Paths:
         "aws.vpcflow.interface_id": interface,
         "aws.vpcflow.log_status": status,
     }
-
-
-def ends(source: str, destination: str, kind: str = "ipv4") -> Paths:
-    return {
-        "source.address": source,
-        "source.ip": source,
-        "destination.address": destination,
-        "destination.ip": destination,
-        "network.type": kind,
-        "related.ip": [source, destination],
-    }
-
-
-def locality(source: str | None, destination: str | None) -> Paths:
-    both = source == destination == "internal"
-    found = {
-        "source.locality": source,
-        "destination.locality": destination,
-        "flow.locality": ("internal" if both else "external") if source and destination else None,
-    }
-    return {path: value for path, value in found.items() if value}
-
-
-def traffic(packets: int, size: int) -> Paths:
-    return {"source.packets": packets, "network.packets": packets, "source.bytes": size, "network.bytes": size}
-
-
-def ports(source: int, destination: int) -> Paths:
-    return {"source.port": source, "destination.port": destination}
-
-
-def protocol(number: str, keyword: str) -> Paths:
-    return {"network.iana_number": number, "network.transport": keyword}
 
 
 TCP = (
@@ -487,6 +432,46 @@ DOCUMENTS: dict[str, tuple[str, str, Paths]] = {
                 "tcp_flags": "0",
                 "pkt_dst_service": "AMAZON",
             },
+        },
+    ),
+    "v6: both ends known, each in its VPC; nobody reports": (
+        (
+            "version account-id tgw-src-vpc-id tgw-dst-vpc-id tgw-src-eni tgw-dst-eni srcaddr dstaddr srcport dstport "
+            "protocol packets bytes start end log-status flow-direction"
+        ),
+        (f"6 000000000007 vpc-main vpc-main eni-web eni-db {TCP[0]} 9 900 1769860800 1769860860 OK ingress"),
+        {
+            **always(),
+            **WEB_TO_DB,
+            **TCP[1],
+            **traffic(9, 900),
+            **MINUTE,
+            "cloud.account.id": "000000000007",
+            "cloud.region": "eu-central-1",
+            "network.direction": "ingress",
+            "aws.vpcflow.version": "6",
+            "aws.vpcflow.account_id": "000000000007",
+            "aws.vpcflow.tgw_src_vpc_id": "vpc-main",
+            "aws.vpcflow.tgw_dst_vpc_id": "vpc-main",
+            "aws.vpcflow.tgw_src_eni": "eni-web",
+            "aws.vpcflow.tgw_dst_eni": "eni-db",
+            "aws.vpcflow.log_status": "OK",
+        },
+    ),
+    "v6: a VPC that the inventory does not know": (
+        "version tgw-src-vpc-id tgw-dst-vpc-id srcaddr dstaddr start end",
+        "6 vpc-other vpc-main 10.0.1.5 10.0.2.9 1769860800 1769860860",
+        {
+            **always(),
+            **KEYS,
+            **MINUTE,
+            **ends("10.0.1.5", "10.0.2.9"),
+            **locality("internal", "internal"),
+            "cloud.target": {"account": {"id": "012345678901"}},
+            "aws.vpcflow.destination": DB_VPCFLOW,
+            "aws.vpcflow.version": "6",
+            "aws.vpcflow.tgw_src_vpc_id": "vpc-other",
+            "aws.vpcflow.tgw_dst_vpc_id": "vpc-main",
         },
     ),
     "v7: a task of ECS": (

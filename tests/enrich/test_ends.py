@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from exporter.enrich.ends import enrich
+from exporter.enrich.ends import ENDS, enrich
 from exporter.enrich.inventory import Snapshot
 from exporter.flow import Batch
 from exporter.metrics import Metrics
@@ -213,6 +213,127 @@ def known(enriched: Batch) -> list[Known]:
 @pytest.mark.parametrize(("record", "expected"), CASES.values(), ids=CASES)
 def test_ends_and_direction(record: Record, expected: Known) -> None:
     assert known(enrich(batch_of(record), INVENTORY, Metrics())) == [expected]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRecord:
+    """What of a transit gateway's record counts here; None for `-`.
+
+    The attachments' interfaces are ones that could well be taken for the ends.
+    """
+
+    srcaddr: str | None
+    dstaddr: str | None
+    tgw_src_vpc_id: str | None
+    tgw_dst_vpc_id: str | None
+    flow_direction: str | None = None
+    tgw_src_vpc_account_id: str | None = None
+    tgw_dst_vpc_account_id: str | None = None
+    account_id: str | None = "111111111111"
+    tgw_src_eni: str = "web"
+    tgw_dst_eni: str = "b"
+    vpc_id: str | None = None
+
+
+OURS, THEIRS = "111111111111", "222222222222"
+OWNED = replace(INVENTORY, owners=INVENTORY.owners.with_columns(account_id=pl.lit(OURS)))
+
+GATEWAY: dict[str, tuple[GatewayRecord, Known]] = {
+    "each end in a VPC of its own": (
+        GatewayRecord("10.0.0.10", "10.1.0.40", "vpc-a", "vpc-b", "ingress", OURS, OURS),
+        Known(None, "web", "b", "ingress"),
+    ),
+    "one address at both ends, each in its VPC": (
+        GatewayRecord("10.0.9.9", "10.0.9.9", "vpc-a", "vpc-b"),
+        Known(None, "same-a", "same-b", None),
+    ),
+    "the same the other way": (
+        GatewayRecord("10.0.9.9", "10.0.9.9", "vpc-b", "vpc-a"),
+        Known(None, "same-b", "same-a", None),
+    ),
+    "a VPC that the inventory does not know has no say in the other end's": (
+        GatewayRecord("10.0.1.20", "10.0.9.9", "vpc-foreign", "vpc-b", None, THEIRS, OURS),
+        Known(None, None, "same-b", None),
+    ),
+    "nor has the account of the other end": (
+        GatewayRecord("10.0.9.9", "10.1.0.40", "vpc-a", "vpc-foreign", None, OURS, THEIRS),
+        Known(None, "same-a", None, None),
+    ),
+    "public addresses count in an unknown VPC too": (
+        GatewayRecord("54.0.0.10", "54.0.0.30", "vpc-foreign", "vpc-foreign"),
+        Known(None, "web", "nat", None),
+    ),
+    "no VPC (another gateway's peering): unique over the inventory": (
+        GatewayRecord("10.0.0.10", "10.2.0.50", "vpc-a", None, "ingress"),
+        Known(None, "web", "c", "ingress"),
+    ),
+    "no VPC, and an address that two VPCs have": (
+        GatewayRecord("10.0.0.10", "10.0.9.9", "vpc-a", None),
+        Known(None, "web", None, None),
+    ),
+    "no VPC, but an account that the inventory does not know": (
+        GatewayRecord("10.2.0.50", "10.2.0.50", None, None, None, THEIRS, OURS),
+        Known(None, None, "c", None),
+    ),
+    "no VPC and no account, and the gateway's owner is not known": (
+        GatewayRecord("10.0.0.10", "10.2.0.50", "vpc-a", None, None, OURS, None, THEIRS),
+        Known(None, "web", None, None),
+    ),
+    "an address from behind an appliance's VPC": (
+        GatewayRecord("10.2.0.50", "10.1.0.40", "vpc-a", "vpc-b", "egress"),
+        Known(None, "c", "b", "egress"),
+    ),
+    "the end's VPC counts more than the record's": (
+        GatewayRecord("10.0.9.9", "10.0.9.9", "vpc-a", "vpc-a", vpc_id="vpc-b"),
+        Known(None, "same-a", "same-a", None),
+    ),
+    "an address that two interfaces of the VPC claim": (
+        GatewayRecord("10.0.7.7", "10.1.0.40", "vpc-a", "vpc-b"),
+        Known(None, None, "b", None),
+    ),
+    "egress: the attachment's interface is not the source": (
+        GatewayRecord("10.0.0.77", OUTSIDE, "vpc-a", None, "egress"),
+        Known(None, None, None, "egress"),
+    ),
+    "ingress: nor is it the destination": (
+        GatewayRecord(OUTSIDE, "10.1.0.77", None, "vpc-b", "ingress"),
+        Known(None, None, None, "ingress"),
+    ),
+    "NODATA of a gateway": (
+        GatewayRecord(None, None, "vpc-a", "vpc-b"),
+        Known(None, None, None, None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("record", "expected"), GATEWAY.values(), ids=GATEWAY)
+def test_the_ends_of_a_transit_gateways_record(record: GatewayRecord, expected: Known) -> None:
+    metrics = Metrics()
+    assert known(enrich(gateway_batch(record), OWNED, metrics)) == [expected]
+    resolved = sum(owner is not None for owner in (expected.source, expected.destination))
+    assert sum(metrics.value("ends_total", end=end, resolved="yes") for end in ENDS) == resolved
+    addressed = sum(address is not None for address in (record.srcaddr, record.dstaddr))
+    assert sum(metrics.value("ends_total", end=end, resolved="no") for end in ENDS) == addressed - resolved
+
+
+def gateway_batch(*records: GatewayRecord) -> Batch:
+    rows = [asdict(record) for record in records]
+    return batch({name: [row[name] for row in rows] for name in asdict(records[0])})
+
+
+def test_locality_at_both_ends_of_a_transit_gateways_record() -> None:
+    frame = enrich(gateway_batch(GatewayRecord("2600:1f18::77", OUTSIDE, "vpc-a", None)), OWNED, Metrics()).frame
+    assert frame["source_locality"].to_list() == ["internal"], "of the inventory's networks"
+    assert frame["destination_locality"].to_list() == ["external"]
+
+
+def test_records_of_interfaces_and_of_gateways_in_one_batch() -> None:
+    """No file of AWS has both, but what a format has room for says nothing of a record that leaves it empty."""
+    cases: list[tuple[Record | GatewayRecord, Known]] = [*CASES.values(), *GATEWAY.values()]
+    rows = [{"account_id": OURS} | asdict(record) for record, _ in cases]
+    names = sorted({name for row in rows for name in row})
+    together = batch({name: [row.get(name) for row in rows] for name in names})
+    assert known(enrich(together, OWNED, Metrics())) == [expected for _, expected in cases]
 
 
 def test_an_account_that_the_inventory_does_not_know_is_named_by_public_addresses_only() -> None:

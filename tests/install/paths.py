@@ -4,6 +4,7 @@ from exporter.fields import FIELDS, Kind
 
 TYPES = {
     Kind.KEYWORD: "keyword",
+    Kind.ACCOUNT: "keyword",
     Kind.TAG: "keyword",
     Kind.ADDRESS: "ip",
     Kind.COUNT: "long",

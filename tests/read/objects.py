@@ -1,13 +1,13 @@
 """Objects to read: streams that give their bytes in small reads, and a reading with all that it yields added up."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import polars as pl
 
 from exporter.errors import ReadError
-from exporter.flow import BadLine, Batch, S3Object
-from exporter.read.text import TextReader
+from exporter.flow import BadLine, Batch, Form, S3Object
+from exporter.read.reader import Reader
 
 SOURCE = S3Object("logs", "AWSLogs/1/a.log.gz", "e", 1, datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -30,6 +30,7 @@ class Reading:
     """All that reading an object yielded, and the error it ended in."""
 
     batches: list[Batch] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
     skipped: int = 0
     error: ReadError | None = None
@@ -52,14 +53,15 @@ class Reading:
         return batch.frame
 
 
-def read(
-    data: bytes, reader: TextReader | None = None, most: int = 2**30, names: tuple[str, ...] | None = None
-) -> Reading:
+def read(data: bytes, reader: Reader | None = None, most: int = 2**30, names: tuple[str, ...] | None = None) -> Reading:
     """What the reader makes of an object; only a ReadError may end it."""
     reading = Reading()
+    if names:
+        reader = replace(reader or Reader(), formats=lambda _: [("the test", names)])
     try:
-        for piece in (reader or TextReader()).read(Stream(data, most), SOURCE, names):
+        for piece in (reader or Reader()).read(Stream(data, most), SOURCE):
             reading.batches += [piece.batch] if piece.batch.frame.height else []
+            reading.forms += [piece.form] if piece.form not in reading.forms else []
             reading.bad += piece.bad
             reading.skipped += piece.skipped
     except ReadError as error:

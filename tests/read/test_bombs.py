@@ -17,7 +17,7 @@ BOMBS = {
         V2,
         b"end\n1\nstart\n1\n" * 2**16,
         1024,
-        "0|1001|more than 1,000 headers of another format: the rest was not read",
+        "0|1002|more than 1,000 headers of another format: the rest was not read",
     ),
 }
 """A first piece, a block and how often it comes, and what is counted: bad lines, skipped lines, and the error.
@@ -30,7 +30,7 @@ import re, sys
 from isal import isal_zlib
 from tests.read.objects import SOURCE
 from exporter.errors import ReadError
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 
 head, block, count = eval(sys.stdin.read())
 
@@ -47,7 +47,7 @@ class Bomb:
 
 error, bad, skipped = None, 0, 0
 try:
-    for piece in TextReader(most_bad_lines=200_000).read(Bomb(), SOURCE):
+    for piece in Reader(most_bad_lines=200_000).read(Bomb(), SOURCE):
         bad, skipped = bad + len(piece.bad), skipped + piece.skipped
 except ReadError as caught:
     error = caught

@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from exporter.errors import Damaged
+from exporter.errors import Damaged, ReadError
+from exporter.read import inflate as inflating
 from exporter.read.inflate import inflated
 
 from .objects import Stream
@@ -49,6 +50,10 @@ WHOLE = {
     "with an extra part": (member(0x04, b"\x03\0abc"), CONTENT),
     "with a header sum": (member(0x02, b"\0\0"), CONTENT),
     "with all of it": (member(0x1F, b"\x02\0ab" + b"name\0" + b"comment\0" + b"\0\0"), CONTENT),
+    "gzip within gzip": (gzip.compress(MEMBER), CONTENT),
+    "members within a member": (gzip.compress(MEMBER + MEMBER), CONTENT * 2),
+    "a member within members": (gzip.compress(MEMBER[:50]) + gzip.compress(MEMBER[50:]), CONTENT),
+    "gzip within gzip within gzip": (gzip.compress(gzip.compress(MEMBER)), MEMBER),
     "three MiB of one byte": (gzip.compress(b"a" * 3 * 2**20), b"a" * 3 * 2**20),
 }
 
@@ -155,3 +160,19 @@ def test_an_error_of_the_source_is_passed_on() -> None:
 
     with pytest.raises(ConnectionResetError):
         list(inflated(Gone()))
+
+
+def test_gzip_within_gzip_that_breaks_off() -> None:
+    content, damage = inflate(gzip.compress(MEMBER[:-20], mtime=0))
+    assert CONTENT.startswith(content)
+    assert len(content) > 1000
+    assert str(damage) == f"the gzip file ends inside its data at byte {len(MEMBER) - 20:,}"
+
+
+def test_what_inflates_without_end_is_read_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflating, "MOST_BYTES", 2 * 2**20)
+    stored = gzip.compress(gzip.compress(b"a" * 5 * 2**20))
+    sizes: list[int] = []
+    with pytest.raises(ReadError, match=r"it inflates to more than 2,097,152 bytes: the rest was not read"):
+        sizes.extend(map(len, inflated(Stream(stored))))
+    assert sum(sizes) <= 2 * 2**20

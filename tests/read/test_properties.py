@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.fields import FIELDS, Field, Kind
 from exporter.read.lines import header_columns
-from exporter.read.text import TextReader
+from exporter.read.reader import Reader
 
 from .objects import Reading, read
 from .records import ACCEPTED, IPV6, NODATA, OUTPOST, SERVICE, V2, V5
@@ -28,14 +28,19 @@ def _tag(text: str) -> tuple[str, object]:
     return quote(text, safe=""), text
 
 
+def _account(number: int) -> tuple[str, object]:
+    return str(number), f"{number:012}"
+
+
 def _time(number: int) -> tuple[str, object]:
     micros = number * 10**6 if number < 10**11 else number * 1000 if number < 10**14 else number
     return str(number), EPOCH + timedelta(microseconds=micros)
 
 
 VALUES: dict[Kind, st.SearchStrategy[tuple[str, object]]] = {
-    Kind.KEYWORD: WORDS.filter(lambda text: text not in ("-", "unknown")).map(_same),
-    Kind.TAG: st.text(min_size=1, max_size=8).filter(lambda text: text != "-").map(_tag),
+    Kind.KEYWORD: WORDS.filter(lambda text: text not in ("-", "null", "NULL")).map(_same),
+    Kind.ACCOUNT: st.integers(0, 10**12 - 1).map(_account),
+    Kind.TAG: st.text(min_size=1, max_size=8).filter(lambda text: text not in ("-", "null", "NULL")).map(_tag),
     Kind.ADDRESS: st.ip_addresses().map(lambda address: (str(address), str(address))),
     Kind.COUNT: st.integers(0, 2**63 - 1).map(_same),
     Kind.PORT: st.integers(0, 65_535).map(_same),
@@ -76,7 +81,7 @@ def test_what_was_written_is_read(drawn: tuple[bytes, list[dict[str, object]]], 
 @given(objects())
 def test_the_original_line_is_kept(drawn: tuple[bytes, list[dict[str, object]]]) -> None:
     data, _ = drawn
-    kept = [record["original"] for record in read(data, TextReader(original=True)).records]
+    kept = [record["original"] for record in read(data, Reader(original=True)).records]
     assert kept == data.decode().split("\n")[1:-1]
 
 
@@ -107,7 +112,7 @@ def test_every_line_is_accounted_for(chosen: list[bytes]) -> None:
 def test_the_fast_and_the_careful_way_agree(chosen: list[bytes], most: int, piece_bytes: int) -> None:
     """A piece with one odd line goes the careful way as a whole; in small pieces its other lines go the fast way."""
     data = V2 + b"".join(chosen)
-    whole, pieces = read(data), read(data, TextReader(piece_bytes=piece_bytes), most)
+    whole, pieces = read(data), read(data, Reader(piece_bytes=piece_bytes), most)
     assert (pieces.records, pieces.bad, pieces.skipped) == (whole.records, whole.bad, whole.skipped)
     assert str(pieces.error) == str(whole.error)
 
@@ -122,7 +127,7 @@ TOKENS = st.sampled_from(
 def test_any_lines_in_any_pieces(rest: bytes) -> None:
     for header in (b"bytes dstport\n", b"srcaddr end\n", b"action type\n"):
         whole = read(header + rest)
-        pieces = read(header + rest, TextReader(piece_bytes=1), 1)
+        pieces = read(header + rest, Reader(piece_bytes=1), 1)
         assert whole.error is None
         assert (pieces.records, pieces.bad, pieces.skipped) == (whole.records, whole.bad, whole.skipped)
         assert accounted(whole) == rest.count(b"\n") + (not rest.endswith(b"\n") and rest != b"")

@@ -7,8 +7,9 @@ import pytest
 
 from exporter.errors import Damaged, ReadError, Unrecognised
 from exporter.flow import BadLine
-from exporter.read import lines, text
-from exporter.read.text import TextReader
+from exporter.read import lines, reader
+from exporter.read import text as text_reader
+from exporter.read.reader import Reader
 
 from .objects import SOURCE, Stream, read
 from .records import ACCEPTED, ACCEPTED_VALUES, IPV6, IPV6_VALUES, NODATA, NODATA_VALUES, RECORDS, V2, at
@@ -70,9 +71,9 @@ def test_decoded_tags_are_not_plain() -> None:
 
 
 def test_the_original_line() -> None:
-    frame = read("action dstport\n\u2028\x85 1\nb 2\n".encode(), TextReader(original=True)).frame
+    frame = read("action dstport\n\u2028\x85 1\nb 2\n".encode(), Reader(original=True)).frame
     assert frame["original"].to_list() == ["\u2028\x85 1", "b 2"]
-    frame = read(V2 + ACCEPTED + b"x\n" + NODATA, TextReader(original=True)).frame
+    frame = read(V2 + ACCEPTED + b"x\n" + NODATA, Reader(original=True)).frame
     assert frame["original"].to_list() == [ACCEPTED.decode()[:-1], NODATA.decode()[:-1]]
     assert "original" not in read(V2 + ACCEPTED).frame.columns
 
@@ -115,16 +116,19 @@ def test_a_header_beats_the_names_given() -> None:
 
 
 UNRECOGNISED = {
-    b"PAR1\x15\x04\x15": "this is a Parquet file, which this version does not read",
-    b'{"Records": []}\n': "the first line is no header, nor a record of the version 2 default format "
-    "(2 fields where the format has 14): b'{\"Records\": []}\\n'",
+    b"PAR1\x15\x04\x15": "the Parquet file has no footer: it breaks off, or is encrypted",
+    b'{"Records": []}\n': "this is JSON without log events; expected objects with `message` or `logEvents`, as "
+    "Firehose and CloudWatch Logs write them: b'{\"Records\": []}'",
+    b'[{"message": "2"}]': "this is JSON without log events; expected objects with `message` or `logEvents`, as "
+    'Firehose and CloudWatch Logs write them: b\'[{"message": "2"}]\'',
+    b"PK\x03\x04rest": "this is a ZIP archive; expected text, log events in JSON, or Parquet, as such or in gzip",
     b"x" * 70_000: "the first line is longer than 65,536 bytes",
     b"x" * 10 * 2**20: "a line is longer than 8,388,608 bytes",
     b"\x1f": "the first line is no header, nor a record of the version 2 default format "
-    "(1 field where the format has 14): b'\\x1f\\n'",
+    "(1 field where the format has 14): b'\\x1f\\n'; `format` in the configuration, or --format, can name its fields",
     ACCEPTED.replace(b" 22 ", b" ssh "): "the first line is no header, nor a record of the version 2 default format "
     "(dstport: 'ssh' is not a number): b'2 123456789010 eni-1235b8ca123456789 172.31.16.139 172.31.16.21 20641 ssh 6 "
-    "20 4'",
+    "20 4'; `format` in the configuration, or --format, can name its fields",
 }
 
 
@@ -139,7 +143,7 @@ def test_unrecognised(data: bytes) -> None:
 
 @pytest.mark.parametrize("piece_bytes", [100, 2**22])
 def test_a_line_without_end_after_records(piece_bytes: int) -> None:
-    reading = read(V2 + ACCEPTED * 3 + b"x" * 10 * 2**20, TextReader(piece_bytes=piece_bytes), most=300)
+    reading = read(V2 + ACCEPTED * 3 + b"x" * 10 * 2**20, Reader(piece_bytes=piece_bytes), most=300)
     assert reading.rows == [1, 2, 3]
     assert str(reading.error) == "a line is longer than 8,388,608 bytes"
 
@@ -208,7 +212,7 @@ def test_headers_in_the_middle() -> None:
 
 def test_a_header_in_the_middle_holds_for_the_pieces_after_it() -> None:
     data = b"srcport\n1\n2\ndstport\n3\n4\n" * 3
-    whole, pieces = read(data), read(data, TextReader(piece_bytes=4), most=3)
+    whole, pieces = read(data), read(data, Reader(piece_bytes=4), most=3)
     assert pieces.records == whole.records
     assert [row.keys() - {"row"} for row in whole.records] == [{"srcport"}, {"srcport"}, {"dstport"}, {"dstport"}] * 3
     assert (whole.rows, whole.skipped) == ([1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17], 5)
@@ -253,22 +257,22 @@ def test_a_wrong_checksum_loses_no_record() -> None:
 
 
 def test_too_many_bad_lines() -> None:
-    reading = read(V2 + b"x\n" * 101 + ACCEPTED, TextReader(piece_bytes=1, most_bad_lines=100), most=1)
+    reading = read(V2 + b"x\n" * 101 + ACCEPTED, Reader(piece_bytes=1, most_bad_lines=100), most=1)
     assert (len(reading.bad), reading.rows) == (101, [])
     assert type(reading.error) is ReadError
     assert str(reading.error) == "more than 100 lines are no records: the rest was not read"
-    assert read(V2 + b"x\n" * 100 + ACCEPTED, TextReader(most_bad_lines=100)).error is None
+    assert read(V2 + b"x\n" * 100 + ACCEPTED, Reader(most_bad_lines=100)).error is None
 
 
 def test_too_many_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "_MOST_FORMATS", 4)
+    monkeypatch.setattr(reader, "_MOST_FORMATS", 4)
     assert read(b"srcport\n1\ndstport\n1\n" * 2 + b"srcport\n").error is None
     error = read(b"srcport\n1\ndstport\n1\n" * 3).error
     assert str(error) == "more than 4 headers of another format: the rest was not read"
 
 
 def test_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "_MOST_ROWS", 1000)
+    monkeypatch.setattr(text_reader, "_MOST_ROWS", 1000)
     assert read(V2 + b"\n" * 999).error is None
     assert str(read(V2 + b"\n" * 1000).error) == "more than 1,000 lines: the rest was not read"
 
@@ -283,6 +287,6 @@ def test_what_no_check_faults_and_polars_refuses_costs_only_itself(monkeypatch: 
 
 def test_the_source_is_read_no_further_than_needed() -> None:
     stream = Stream(V2 + ACCEPTED * 100_000)
-    pieces = TextReader().read(stream, SOURCE)
+    pieces = Reader().read(stream, SOURCE)
     next(pieces)
     assert stream.at < 5 * 2**20

@@ -10,11 +10,12 @@ from exporter.source.keys import (
     PLAIN,
     day_prefix,
     days,
+    flow_log_of,
+    is_file,
     is_flow_log,
     is_organization,
     layout_of,
     parse_key,
-    root_prefix,
 )
 
 FILE = "123456789012_vpcflowlogs_us-east-1_fl-0a1b2c3d4e5f60718_20261103T0905Z_1f2e3d4c.log.gz"
@@ -39,11 +40,20 @@ def at(day: int, hour: int, minute: int = 0, second: int = 0) -> datetime:
         HIVE_FOLDER + "hour=09/" + FILE,
         "network/flow logs/" + PLAIN_FOLDER + FILE,
         "network/" + HIVE_FOLDER + FILE,
+        "network/" + PLAIN_FOLDER + "09/" + FILE,
+        "network/" + HIVE_FOLDER + "hour=09/" + FILE,
         "AWSLogs/o-a1b2c3d4e5/123456789012/vpcflowlogs/us-east-1/2026/11/03/" + FILE,
+        "network/AWSLogs/o-a1b2c3d4e5/123456789012/vpcflowlogs/us-east-1/2026/11/03/09/" + FILE,
+        HIVE_FOLDER.replace("AWSLogs/", "AWSLogs/o-a1b2c3d4e5/") + FILE,
+        PLAIN_FOLDER + FILE.removesuffix(".gz"),
         PLAIN_FOLDER + FILE.replace(".gz", ".parquet"),
         "copied/123456789012/vpcflowlogs/us-east-1/2026/11/03/" + FILE,
     ],
-    ids=["plain", "plain hourly", "hive", "hive hourly", "prefix", "hive prefix", "organization", "parquet", "copied"],
+    ids=[
+        *("plain", "plain hourly", "hive", "hive hourly", "prefix", "hive prefix"),
+        *("prefix hourly", "hive prefix hourly", "organization", "prefix organization hourly", "hive organization"),
+        *("not compressed", "parquet", "copied"),
+    ],
 )
 def test_a_key_of_any_layout_tells_account_region_and_time(key: str) -> None:
     assert parse_key("logs", key, '"0f1e"', 4711, STORED) == S3Object(
@@ -75,9 +85,88 @@ def test_a_name_without_a_time_leaves_the_moment_it_was_stored_within_its_folder
     assert parse_key("logs", key, "e", 1, stored).time == time
 
 
-def test_an_unknown_layout_tells_neither_account_nor_region() -> None:
-    found = parse_key("logs", "elsewhere/vpcflowlogs/" + FILE, "e", 1, STORED)
-    assert (found.account, found.region, found.time) == (None, None, NAMED)
+@pytest.mark.parametrize(
+    "key",
+    [
+        FILE,
+        "elsewhere/vpcflowlogs/" + FILE,
+        "by-team/2020/01/02/" + FILE,
+        "by-team/" + FILE.replace(".gz", ".parquet"),
+        "by-team/copy-of-" + FILE,
+    ],
+    ids=["no folder", "an unknown layout", "dates of one's own", "parquet", "a longer name"],
+)
+def test_where_the_folders_tell_nothing_the_name_does(key: str) -> None:
+    found = parse_key("logs", key, "e", 1, STORED)
+    assert (found.account, found.region, found.time) == ("123456789012", "us-east-1", NAMED)
+
+
+def test_the_folders_are_believed_before_the_name() -> None:
+    key = "AWSLogs/210987654321/vpcflowlogs/eu-west-1/2026/11/03/" + FILE
+    found = parse_key("logs", key, "e", 1, STORED)
+    assert (found.account, found.region, found.time) == ("210987654321", "eu-west-1", NAMED)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "2026/11/03/09/flows-1-2026-11-03-09-05-00-0a1b2c3d",
+        FILE.replace("vpcflowlogs", "CloudTrail"),
+        FILE.replace("123456789012", "1123456789012"),
+        FILE.replace("us-east-1", "us_east_1"),
+        FILE.replace("us-east-1", "evil.example.com"),
+        FILE.replace("_fl-", "_xx-"),
+    ],
+)
+def test_a_name_that_is_not_as_aws_gives_it_tells_nothing(name: str) -> None:
+    found = parse_key("logs", f"elsewhere/{name}", "e", 1, STORED)
+    assert (found.account, found.region) == (None, None)
+
+
+def test_files_of_transit_gateways_lie_and_are_called_as_those_of_vpcs() -> None:
+    """The key of a transit gateway's flow log, of the AWS guide's "Transit Gateway Flow Logs files"."""
+    key = (
+        "AWSLogs/123456789012/vpcflowlogs/us-east-1/2022/01/02/"
+        "123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20220102T0505Z_fe123456.log.gz"
+    )
+    found = parse_key("logs", key, "e", 1, STORED)
+    assert is_flow_log(key)
+    assert (found.account, found.region) == ("123456789012", "us-east-1")
+    assert found.time == datetime(2022, 1, 2, 5, 5, tzinfo=UTC)
+    assert flow_log_of(key) == "fl-1234abcd"
+
+
+@pytest.mark.parametrize(
+    ("key", "flow_log"),
+    [
+        (PLAIN_FOLDER + FILE, "fl-0a1b2c3d4e5f60718"),
+        (FILE.replace(".gz", ".parquet"), "fl-0a1b2c3d4e5f60718"),
+        ("exports/fl-1234abcd.log.gz", "fl-1234abcd"),
+        ("exports/fl-1234abcd/000000.gz", None),
+        ("exports/my-fl-12345678x.gz", None),
+        ("exports/shelfl-12345678.gz", None),
+        ("exports/fl-123.gz", None),
+        ("exports/fl-0123456789abcdef01.gz", None),
+        ("exports/flows.gz", None),
+    ],
+)
+def test_the_flow_log_that_a_files_name_tells(key: str, flow_log: str | None) -> None:
+    assert flow_log_of(key) == flow_log
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("2026/11/03/part", True),
+        ("a.csv", True),
+        ("exports/aws-logs-write-test.gz", True),
+        ("2026/11/", False),
+        ("exports/aws-logs-write-test", False),
+        ("aws-logs-write-test", False),
+    ],
+)
+def test_what_may_be_a_file_in_a_layout_of_ones_own(key: str, *, expected: bool) -> None:
+    assert is_file(key) is expected
 
 
 def test_a_time_of_another_zone_is_told_in_utc() -> None:
@@ -108,14 +197,6 @@ def test_folders_of_accounts_and_organizations() -> None:
     assert is_organization("o-a1b2c3d4e5/")
     assert not is_organization("o-short/")
     assert not is_organization("123456789012/")
-
-
-@pytest.mark.parametrize(
-    ("prefix", "root"),
-    [("", "AWSLogs/"), ("team", "team/AWSLogs/"), ("team/", "team/AWSLogs/"), ("a/b", "a/b/AWSLogs/")],
-)
-def test_the_root_below_a_prefix(prefix: str, root: str) -> None:
-    assert root_prefix(prefix) == root
 
 
 def test_days_are_prefixes_in_both_layouts() -> None:

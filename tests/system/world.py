@@ -22,7 +22,7 @@ V2 = (
 CONFIG = """
 source:
   s3:
-    - {{bucket: {bucket}, region: eu-west-1, start: 2026-01-01}}
+    - {{bucket: {bucket}, region: eu-west-1, start: 2026-01-01{source}}}
   poll_every: 1s
 aws: {{region: eu-west-1, endpoint_url: {aws}}}
 enrich: {{ec2: {{tags: [Team]}}}}
@@ -126,6 +126,8 @@ class World:
     cluster: Cluster
     namespace: str
     folder: Path
+    source: str = ""
+    """More of the source's settings, after a comma."""
 
     @property
     def bucket(self) -> str:
@@ -143,6 +145,7 @@ class World:
         path.write_text(
             CONFIG.format(
                 bucket=self.bucket,
+                source=self.source,
                 aws=self.aws.url,
                 namespace=self.namespace,
                 elasticsearch=self.cluster.url,

@@ -1,0 +1,82 @@
+"""What a command may change in the ledger beside the daemon that owns it: objects are to be tried again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from exporter.errors import LedgerError
+from exporter.flow import S3Object
+from exporter.ledger import State, place_of
+from exporter.ledger_file import Connection, as_guest, explained
+
+FAILED = (State.FAILED, State.DAMAGED, State.SET_ASIDE)
+"""What is not tried again by itself."""
+
+RETRIED = (*FAILED, State.UNDONE)
+"""What can be tried again now; what is undone may be waiting for its time."""
+
+_ANEW = (
+    "state = 'undone', records = 0, failures = 0, failing = NULL, crashes = 0, retry_at = NULL, ended = NULL, "
+    "reason = NULL"
+)
+"""Attempts stay: above 1, documents of the object may be out already."""
+
+_RETRY = f"UPDATE object SET {_ANEW} WHERE state IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own text
+
+_KEY = "substr(place, 1, length(?)) = ? AND ? IN ('', (SELECT name FROM bucket WHERE number = object.bucket))"
+
+_AGAIN = (
+    "INSERT INTO object (id, bucket, state, time, attempts, place) "  # noqa: S608 - our own text
+    "VALUES (?, (SELECT number FROM bucket WHERE name = ?), 'undone', ?, 1, ?) "
+    f"ON CONFLICT DO UPDATE SET {_ANEW}, place = excluded.place WHERE state = 'done'"
+)
+
+
+def retry(path: Path, states: Sequence[State]) -> int:
+    """Makes all objects in `states` undone, as if they had never failed, for the next pass; how many those are.
+
+    Raises LedgerError where the ledger cannot be used.
+    """
+    with explained(path), as_guest(path) as database:
+        return database.execute(_RETRY, (_json(states),)).rowcount
+
+
+def retry_keys(path: Path, keys: Mapping[str, Sequence[S3Object]]) -> int:
+    """The same for the objects of these keys (s3://BUCKET/KEY, or a key in any bucket), the waiting ones included.
+
+    Every version of an object that the ledger knows is meant.  Where it knows none to try again, it is the key's
+    objects here, which the ledger knows as done or has forgotten.  All or nothing: LedgerError names the keys that are
+    none of all this.
+    """
+    with explained(path), as_guest(path) as database:
+        changed = {
+            key: database.execute(f"{_RETRY} AND {_KEY}", (_json(RETRIED), *_values(key))).rowcount
+            or sum(_again(database, source) for source in done)
+            for key, done in keys.items()
+        }
+        if unknown := [key for key, count in changed.items() if not count]:
+            raise LedgerError(
+                f"nothing was changed, for there is nothing to try again under {', '.join(unknown)}: such an object is "
+                "under way, or done without dead letters, or was never seen; `objects list` shows what there is"
+            )
+    return sum(changed.values())
+
+
+def _again(database: Connection, source: S3Object) -> int:
+    """An object that was done is undone; 1, or 0 where it is under way."""
+    database.execute("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", (source.bucket,))
+    values = (source.id_prefix, source.bucket, int(source.time.timestamp()), place_of(source))
+    return database.execute(_AGAIN, values).rowcount
+
+
+def _values(key: str) -> tuple[str, str, str]:
+    """Values for `_KEY`: how the ledger's text for an object of this key begins, twice, and the bucket's name."""
+    bucket, _, below = key.removeprefix("s3://").partition("/") if key.startswith("s3://") else ("", "", key)
+    begins = json.dumps([below])[:-1] + ", "
+    return begins, begins, bucket
+
+
+def _json(states: Sequence[State]) -> str:
+    return json.dumps(list(states))
