@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench measure-index elasticsearch lock clean
+.PHONY: help setup demo test lint fuzz bench measure-index elasticsearch lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -35,6 +35,11 @@ lint: setup ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+SECONDS ?= 30
+
+fuzz: setup ## Give the readers files made at random, for SECONDS=30
+	@$(BIN)/python -m fuzz --seconds $(SECONDS)
+
 bench: setup ## Measure CPU seconds a million records, beside a plain Python loop
 	@$(BIN)/python -m bench
 
@@ -48,10 +53,14 @@ lock: setup ## Write both lock files anew
 	$(BIN)/pip-compile $(LOCK) -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra demo --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --only-build-deps --build-deps-for wheel -o deploy/requirements-build.lock pyproject.toml
+	sed -i -E "s/^(atheris==[^ ]+) /\1 ; $(ATHERIS) /" requirements-dev.lock
 	sed -i '1i # made by `make lock`' requirements.lock requirements-dev.lock deploy/requirements-build.lock
+
+# Where there is atheris: pip-compile leaves it out of an extra's requirement, and other machines would build it.
+ATHERIS = $(shell sed -nE 's/.*"atheris[^;]*; *(.*)",$$/\1/p' pyproject.toml)
 
 LOCK := --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 clean: ## Remove what the commands made in here
-	rm -rf $(VENV) demo/out bench/out dist
+	rm -rf $(VENV) demo/out bench/out fuzz/out dist

@@ -11,7 +11,6 @@ import resource
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -23,9 +22,19 @@ LARGE = 2_400_000
 SHOWN = {
     "both ends": "full document, both ends from an inventory of 2,000 interfaces, Community ID",
     "no inventory": "document without inventory, Community ID",
+    "v2": "as the first, of the same records as text with the 14 default fields",
+    "parquet": "as the first, from Parquet",
+    "messages": "as the first, from Firehose's JSON",
+    "commas": "as the first, from quoted CSV",
     "inflate": "undoing gzip alone",
     "plain loop": "plain Python loop with orjson: no inventory, no Community ID",
 }
+
+
+FORMS = ("v5", "v2", "parquet", "messages", "commas")
+
+LARGEST = {"v5": "both ends", "parquet": "parquet"}
+"""Forms of which the memory is shown for the largest object, too, with their cases."""
 
 
 def main() -> None:
@@ -43,17 +52,17 @@ def main() -> None:
 
 def _measure(case: str, records: int) -> dict[str, object]:
     from bench.cases import CASES  # noqa: PLC0415 - polars reads its settings when it is imported
-    from bench.traffic import sample  # noqa: PLC0415
 
-    cost = CASES[case](sample(records))
+    cost = CASES[case](records)
     return {**asdict(cost), "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
 def _all(records: int, turns: int) -> None:
     console = Console()
-    console.print(f"an object of {records:,} records with 29 fields (v5); best of {turns} turns, one core\n")
+    console.print(f"objects of {records:,} records, 29 fields (v5) unless said; best of {turns} turns, one core\n")
     best: dict[str, dict] = {}  # type: ignore[type-arg]
-    _child("inflate", records)  # makes the sample
+    for form in FORMS:
+        _child(f"make {form}", records)
     for turn in range(turns):
         for case in SHOWN:
             console.print(f"  turn {turn + 1}: {case} …", end="\r")
@@ -62,18 +71,14 @@ def _all(records: int, turns: int) -> None:
                 best[case] = cost
     _table(console, best)
     _stages(console, best)
-    _child("inflate", LARGE)  # makes the object, which takes more memory than reading it
-    large = _child("both ends", LARGE)
-    console.print(
-        f"\nan object of {_large_path().stat().st_size / 1e6:.0f} MB ({large['records']:,} records): "
-        f"peak memory {large['rss'] / 1e6:.0f} MB"
-    )
-
-
-def _large_path() -> Path:
-    from bench.traffic import OUT  # noqa: PLC0415
-
-    return OUT / f"{LARGE}.log.gz"
+    console.print()
+    for form, case in LARGEST.items():
+        size = _child(f"make {form}", LARGE)["bytes"]
+        large = _child(case, LARGE)
+        console.print(
+            f"an object of {size / 1e6:.0f} MB ({form}, {large['records']:,} records): "
+            f"peak memory {large['rss'] / 1e6:.0f} MB"
+        )
 
 
 def _child(case: str, records: int) -> dict:  # type: ignore[type-arg]
@@ -90,7 +95,14 @@ def _seconds(cost: dict) -> float:  # type: ignore[type-arg]
 
 def _table(console: Console, best: dict[str, dict]) -> None:  # type: ignore[type-arg]
     table = Table("case", box=None, pad_edge=False, padding=(0, 2))
-    for head in ("CPU s a million", "records a second", "bytes a document", "peak MB", "of the plain loop"):
+    for head in (
+        "CPU s a million",
+        "of that reading",
+        "records a second",
+        "bytes a document",
+        "peak MB",
+        "of the plain loop",
+    ):
         table.add_column(head, justify="right")
     plain = _seconds(best["plain loop"]) / best["plain loop"]["records"]
     for case, what in SHOWN.items():
@@ -99,6 +111,7 @@ def _table(console: Console, best: dict[str, dict]) -> None:  # type: ignore[typ
         table.add_row(
             what,
             f"{each * 1e6:.2f}",
+            f"{cost['stages']['read'] / cost['records'] * 1e6:.2f}" if "read" in cost["stages"] else "",
             f"{1 / each:,.0f}",
             "" if case == "inflate" else f"{cost['bytes'] / cost['records']:,.0f}",
             f"{cost['rss'] / 1e6:,.0f}",

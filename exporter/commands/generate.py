@@ -15,12 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from exporter.commands.network_inventory import network_of, snapshot_of
 from exporter.enrich.snapshot_file import load, save
 from exporter.errors import InventoryError
+from exporter.simulate.containers import FORMATS, Format, Parquet, Text
 from exporter.simulate.incidents import INCIDENTS, named
 from exporter.simulate.network import Network
 from exporter.simulate.plan import plausible
 from exporter.simulate.scene import Scene
 from exporter.simulate.traffic import Order, frames
-from exporter.simulate.writer import FORMATS, Bucket, Folder, Format, Layout, Place, Writer, Written
+from exporter.simulate.writer import Bucket, Folder, Layout, Place, Writer, Written
 
 PROGRESS_SECONDS = 5
 """Between two lines of progress."""
@@ -33,6 +34,16 @@ class Fields(StrEnum):
     v3 = "v3"
     v4 = "v4"
     v5 = "v5"
+
+
+class Packed(StrEnum):
+    """What AWS offers to write."""
+
+    text = "text"
+    parquet = "parquet"
+
+
+CONTAINERS = {Packed.text: Text, Packed.parquet: Parquet}
 
 
 class Keys(StrEnum):
@@ -64,6 +75,7 @@ ToTime = Annotated[
 Hours = Annotated[float, typer.Option("--hours", min=0.01, help="The range's length, unless both times are given.")]
 ReadyFields = Annotated[Fields, typer.Option("--fields", help="All fields up to this version of AWS's records.")]
 OwnFields = Annotated[str | None, typer.Option("--format", help="The fields in their order instead, between blanks.")]
+PackedAs = Annotated[Packed, typer.Option("--container", help="Text with a header line, or Parquet.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same options and seed give the same bytes.")]
 Incidents = Annotated[
     list[str] | None, typer.Option("--incident", help="An incident to add, or all of them: all. Can be repeated.")
@@ -74,7 +86,8 @@ Account = Annotated[str | None, typer.Option("--account", help="123456789012, or
 Region = Annotated[str | None, typer.Option("--region", help="us-east-1, or the inventory's first one.")]
 Interfaces = Annotated[int, typer.Option("--interfaces", help="How many interfaces the made-up network has.")]
 GzipLevel = Annotated[
-    int, typer.Option("--gzip-level", min=0, max=9, help="1 is fast, 9 makes the smallest objects, 0 is plain text.")
+    int,
+    typer.Option("--gzip-level", min=0, max=9, help="1 is fast, 9 makes the smallest objects, 0 does not compress."),
 ]
 EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", help="Another address of S3.")]
 InventoryFile = Annotated[
@@ -97,6 +110,7 @@ def generate(  # noqa: PLR0913 (the options of the command line)
     hours: Hours = 1,
     fields: ReadyFields = Fields.v5,
     own_fields: OwnFields = None,
+    container: PackedAs = Packed.text,
     seed: Seed = 1,
     incident: Incidents = None,
     layout: KeyLayout = Keys.plain,
@@ -121,7 +135,8 @@ def generate(  # noqa: PLR0913 (the options of the command line)
         if write_inventory:
             save(snapshot_of(network, datetime.fromtimestamp(first, UTC)), write_inventory)
         order = Order(first, last, records, seed, named(incident or []))
-        written = _write(Writer(place, keys, form, gzip_level or None), frames(Scene.of(network, seed), order), records)
+        writer = Writer(place, keys, CONTAINERS[container](form, gzip_level or None))
+        written = _write(writer, frames(Scene.of(network, seed), order), records)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except (OSError, BotoCoreError, ClientError, InventoryError) as error:

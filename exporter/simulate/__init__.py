@@ -2,5 +2,6 @@
 
 `plan.py` says what the network is made of, `network.py` what a network is, `aws.py` builds one in an EC2 API;
 `scene.py` adds everybody outside; `traffic.py` and `incidents.py` make flows, `flows.py` turns them into records as
-each interface on the way logs them, and `writer.py` writes the records as objects.  The same seed gives the same bytes.
+each interface on the way logs them, `containers.py` packs records as text or Parquet, and `writer.py` writes them as
+objects.  The same seed gives the same bytes.
 """

@@ -24,7 +24,7 @@ A rejected flow is refused at the server's interface; it and one that is not ans
 
 RECORD_SCHEMA = pl.Schema(
     {
-        field.column: pl.String if field.kind in {Kind.KEYWORD, Kind.ADDRESS} else pl.Int64
+        field.column: pl.String if field.kind in {Kind.KEYWORD, Kind.ACCOUNT, Kind.ADDRESS} else pl.Int64
         for field in FIELDS
         if field.since <= 5  # noqa: PLR2004 (the newest version that the generator knows how to fill)
     }

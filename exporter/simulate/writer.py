@@ -1,29 +1,19 @@
-"""Records as the objects that AWS would write: a text object for each five minutes, under AWS's keys."""
+"""Records as the objects that AWS would write: one for each five minutes, under AWS's keys."""
 
 import hashlib
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
-from exporter.fields import FIELDS, Field, field_named
+from exporter.simulate.containers import Container
 from exporter.simulate.windows import SLOT
-
-FORMATS: dict[str, tuple[str, ...]] = {
-    f"v{version}": tuple(field.name for field in FIELDS if field.since <= version) for version in (2, 3, 4, 5)
-}
-"""All fields up to a version, in AWS's usual order: v2 is the format of a flow log made without one."""
 
 LARGEST_OBJECT = 75_000_000
 """Bytes of a stored object at which AWS begins a further one."""
-
-GZIP = 16 + zlib.MAX_WBITS
-"""zlib's way to ask for a gzip frame; its header then has no time, so that the same records make the same bytes."""
 
 _BLOCK_ROWS = 20_000
 
@@ -92,45 +82,6 @@ class Layout:
         return (*who, f"year={time:%Y}", f"month={time:%m}", f"day={time:%d}", *hour)
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """The fields of a flow log, in their order, and what the `version` field then says."""
-
-    fields: tuple[Field, ...]
-
-    @classmethod
-    def of(cls, names: Sequence[str]) -> "Format":
-        """The format of these names, in any spelling of the field table; a ValueError for one that is not there."""
-        found = [field_named(name) for name in names]
-        if unknown := [name for name, field in zip(names, found, strict=True) if field is None]:
-            raise ValueError(f"not the name of a flow-log field: {', '.join(unknown)}")
-        fields = tuple(field for field in found if field)
-        if not fields or len(set(fields)) < len(fields):
-            raise ValueError("a format needs at least one field, and each only once")
-        return cls(fields)
-
-    @property
-    def header(self) -> bytes:
-        """The first line of an object."""
-        return " ".join(field.name for field in self.fields).encode() + b"\n"
-
-    @property
-    def flow_log(self) -> str:
-        """A made-up flow-log id that stands for the format: a flow log's format never changes."""
-        return f"fl-0{hashlib.sha256(self.header).hexdigest()[:16]}"
-
-    def lines(self, records: pl.DataFrame) -> bytes:
-        """The records as text lines; null, and a column that the records lack, is written as `-`."""
-        version = max(field.since for field in self.fields)
-        known = records.with_columns(version=pl.lit(version))
-        missing = [pl.lit(None).alias(f.column) for f in self.fields if f.column not in known.columns]
-        text = BytesIO()
-        known.with_columns(missing).select(field.column for field in self.fields).write_csv(
-            text, include_header=False, separator=" ", null_value="-", quote_style="never"
-        )
-        return text.getvalue()
-
-
 @dataclass(slots=True)
 class Written:
     """What was written: `bytes` as stored."""
@@ -143,18 +94,15 @@ class Written:
 class Writer:
     """Takes frames of records in order of time, writes an object for each five minutes, and more of large ones.
 
-    `level` is gzip's, None for plain text.  An object is stored when the next begins, the last by `finish`.
+    An object is stored when the next begins, the last by `finish`.
     """
 
-    def __init__(
-        self, place: Place, layout: Layout, fields: Format, level: int | None = 1, largest: int = LARGEST_OBJECT
-    ) -> None:
+    def __init__(self, place: Place, layout: Layout, container: Container, largest: int = LARGEST_OBJECT) -> None:
         self.written = Written()
-        self._place, self._layout, self._format = place, layout, fields
-        self._level, self._largest = level, largest
+        self._place, self._layout, self._container, self._largest = place, layout, container, largest
         self._rows = max(1, min(_BLOCK_ROWS, largest // (8 * _LINE)))
         self._slot: int | None = None
-        self._object = _Object(fields.header, level)
+        self._object = container.begin()
 
     def add(self, records: pl.DataFrame) -> None:
         """Takes records whose ends are in rising order, and none before the five minutes begun."""
@@ -163,45 +111,25 @@ class Writer:
                 self.finish()
                 self._slot = slot
             for block in part.iter_slices(self._rows):
-                self._append(self._format.lines(block), block.height)
+                self._append(self._container.block(block), block.height)
 
     def finish(self) -> Written:
         """Stores what was begun, and says what was written in all."""
         if self._slot is not None and self._object.records:
-            data, suffix = self._object.finish(), ".log" if self._level is None else ".log.gz"
-            self._place.put(self._layout.key(self._slot, hashlib.sha256(data).hexdigest()[:8], suffix), data)
+            data = self._object.finish()
+            digest = hashlib.sha256(data).hexdigest()[:8]
+            self._place.put(self._layout.key(self._slot, digest, self._container.suffix), data)
             self.written.objects += 1
             self.written.records += self._object.records
             self.written.bytes += len(data)
-        self._object = _Object(self._format.header, self._level)
+        self._object = self._container.begin()
         return self.written
 
-    def _append(self, lines: bytes, records: int) -> None:
+    def _append(self, block: bytes, records: int) -> None:
         """Adds to the object begun, or to a new one where it might become too large."""
-        if self._object.records and self._object.size + len(lines) > self._largest:
+        if self._object.records and self._object.size + len(block) > self._largest:
             self.finish()
-        self._object.append(lines, records)
-
-
-class _Object:
-    """An object under way."""
-
-    def __init__(self, header: bytes, level: int | None) -> None:
-        self.size = self.records = 0
-        self._parts: list[bytes] = []
-        self._gzip = None if level is None else zlib.compressobj(level, zlib.DEFLATED, GZIP)
-        self.append(header, 0)
-
-    def append(self, lines: bytes, records: int) -> None:
-        """Adds lines; they are flushed, so that `size` is right at once."""
-        data = lines if self._gzip is None else self._gzip.compress(lines) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
-        self._parts.append(data)
-        self.size += len(data)
-        self.records += records
-
-    def finish(self) -> bytes:
-        """The whole object as stored."""
-        return b"".join([*self._parts, b"" if self._gzip is None else self._gzip.flush()])
+        self._object.append(block, records)
 
 
 def _by_slot(records: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:

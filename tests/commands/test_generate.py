@@ -4,9 +4,11 @@ import gzip
 import json
 import re
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import typer
 from typer.testing import CliRunner, Result
@@ -83,6 +85,24 @@ def test_a_format_of_ones_own_in_plain_text(tmp_path: Path) -> None:
     assert {lines[0] for lines in texts} == {"end srcaddr interface-id"}
     assert sum(len(lines) - 1 for lines in texts) == 50
     assert all(re.fullmatch(r"\d{10} [\d.a-f:-]+ eni-0[0-9a-f]{16}", line) for lines in texts for line in lines[1:])
+
+
+def test_parquet(tmp_path: Path) -> None:
+    options = ("--records", "200", *RANGE, "--container", "parquet", "--fields", "v3")
+    assert run("--to", str(tmp_path / "a"), *options).exit_code == 0
+    run("--to", str(tmp_path / "b"), *options)
+    run("--to", str(tmp_path / "large"), *options, "--gzip-level", "0")
+    first, again, large = (files(tmp_path / name) for name in ("a", "b", "large"))
+    assert first == again
+    assert len(first) == 3
+    assert all(name.endswith(".log.parquet") for name in first)
+    frames = [pl.read_parquet(BytesIO(data)) for data in first.values()]
+    assert [(frame.columns[0], frame.columns[-1], frame.width) for frame in frames] == [
+        ("version", "pkt_dstaddr", 21)
+    ] * 3
+    assert sum(frame.height for frame in frames) == 200
+    assert {version for frame in frames for version in frame["version"]} == {3}
+    assert sum(map(len, large.values())) > sum(map(len, first.values()))
 
 
 def test_an_inventory_written_and_read_makes_the_same_traffic(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Objects by their bytes: keys, header, lines, gzip, and where one ends and the next begins."""
+"""Objects by their keys and records, and where one ends and the next begins."""
 
 import gzip
 import re
 import zlib
 from dataclasses import dataclass, field
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,14 @@ import polars as pl
 import pytest
 
 from exporter.fields import Kind, field_named
-from exporter.simulate.flows import records_of
+from exporter.simulate.containers import FORMATS, Container, Format, Parquet, Text
 from exporter.simulate.incidents import INCIDENTS
 from exporter.simulate.plan import plausible
 from exporter.simulate.scene import Scene
 from exporter.simulate.traffic import Order, frames
-from exporter.simulate.writer import FORMATS, Bucket, Folder, Format, Layout, Writer, Written
+from exporter.simulate.writer import Bucket, Folder, Layout, Writer, Written
 from tests.services.aws import Aws
-from tests.simulate.made import flow, scene
+from tests.simulate.parquet_footer import footer
 
 START = 1_760_000_100
 """2025-10-09T08:55:00Z"""
@@ -47,55 +48,6 @@ class Memory:
 LAYOUT = Layout("123456789012", "us-east-1", "fl-0a")
 
 
-def one_flow() -> pl.DataFrame:
-    here = scene("203.0.113.80", service="S3")
-    return records_of(here, flow(here, "10.0.0.6", "203.0.113.80"))
-
-
-def test_lines_of_the_29_fields() -> None:
-    form = Format.of(FORMATS["v5"])
-    assert form.header.decode() == V5_HEADER
-    there, back = form.lines(one_flow()).decode().splitlines()
-    assert there == (
-        "5 123456789012 eni-app 10.0.0.5 203.0.113.80 40000 443 6 5 500 1760000100 1760000150 ACCEPT OK "
-        "vpc-p subnet-p1 i-app 3 IPv4 10.0.0.6 203.0.113.80 us-east-1 use1-az1 - - - S3 egress 7"
-    )
-    assert back == (
-        "5 123456789012 eni-app 203.0.113.80 10.0.0.5 443 40000 6 7 7000 1760000100 1760000150 ACCEPT OK "
-        "vpc-p subnet-p1 i-app 19 IPv4 203.0.113.80 10.0.0.6 us-east-1 use1-az1 - - S3 - ingress -"
-    )
-
-
-@pytest.mark.parametrize(
-    ("names", "line"),
-    [
-        (
-            FORMATS["v2"],
-            "2 123456789012 eni-app 10.0.0.5 203.0.113.80 40000 443 6 5 500 1760000100 1760000150 ACCEPT OK",
-        ),
-        (("end", "version", "tcp-flags"), "1760000150 3 3"),
-        (("${srcPort}", "reject_reason", "version"), "40000 - 8"),
-        (("bytes",), "500"),
-    ],
-)
-def test_any_format(names: tuple[str, ...], line: str) -> None:
-    """`version` is the highest version of the fields; what the generator does not know is `-`."""
-    assert Format.of(names).lines(one_flow().head(1)).decode() == line + "\n"
-
-
-@pytest.mark.parametrize(
-    ("names", "fault"),
-    [
-        (["bytes", "flavour", "smell"], "not the name of a flow-log field: flavour, smell"),
-        ([], "at least one field"),
-        (["bytes", "end", "num-bytes"], "each only once"),
-    ],
-)
-def test_a_format_that_is_none(names: list[str], fault: str) -> None:
-    with pytest.raises(ValueError, match=fault):
-        Format.of(names)
-
-
 @pytest.mark.parametrize(
     ("options", "folders"),
     [
@@ -114,11 +66,17 @@ def test_keys(options: dict[str, Any], folders: str) -> None:
     assert key == folders + name
 
 
-def write(records: int = 3_000, seconds: int = 900, **options: Any) -> tuple[Memory, Written]:  # noqa: ANN401 (as Writer)
+V5 = Format.of(FORMATS["v5"])
+TEXT = Text(V5)
+
+
+def write(
+    records: int = 3_000, seconds: int = 900, container: Container = TEXT, largest: int = 75_000_000
+) -> tuple[Memory, Written]:
     """A made-up network's traffic with all incidents, as objects in memory."""
     made = Scene.of(plausible(4), seed=4)
     place = Memory()
-    writer = Writer(place, LAYOUT, Format.of(FORMATS["v5"]), **options)
+    writer = Writer(place, LAYOUT, container, largest)
     for frame in frames(made, Order(START, START + seconds, records, seed=4, incidents=INCIDENTS), limit=3_000):
         writer.add(frame)
     return place, writer.finish()
@@ -138,8 +96,30 @@ def test_an_object_for_each_five_minutes_holds_the_records_that_end_in_it() -> N
     assert written == Written(3, records, sum(map(len, place.objects.values())))
 
 
-def test_the_same_seed_gives_the_same_bytes() -> None:
-    assert write()[0].objects == write()[0].objects
+@pytest.mark.parametrize("container", [TEXT, Parquet(V5)])
+def test_the_same_seed_gives_the_same_bytes(container: Container) -> None:
+    assert write(container=container)[0].objects == write(container=container)[0].objects
+
+
+def test_parquet_holds_the_records_of_the_text() -> None:
+    """Every value is the same, `-` being null, and nothing else is null."""
+    text, parquet = write()[0].objects, write(container=Parquet(V5))[0].objects
+    assert [key.partition("_2025")[2][:10] for key in parquet] == [key.partition("_2025")[2][:10] for key in text]
+    assert all(key.endswith(".log.parquet") for key in parquet)
+    for lines, data in zip(text.values(), parquet.values(), strict=True):
+        rows = pl.read_parquet(BytesIO(data)).rows()
+        written = ["-" if value is None else str(value) for row in rows for value in row]
+        assert written == [value for line in gzip.decompress(lines).decode().splitlines()[1:] for value in line.split()]
+
+
+def test_a_large_parquet_object_is_followed_by_another_of_the_same_five_minutes() -> None:
+    place, written = write(9_000, 300, Parquet(V5), largest=200_000)
+    (one,) = write(9_000, 300, Parquet(V5))[0].objects.values()
+    assert len(place.objects) == written.objects > 3
+    assert all(len(data) <= 200_000 for data in place.objects.values())
+    parts = [pl.read_parquet(BytesIO(data)) for data in place.objects.values()]
+    assert pl.concat(parts).equals(pl.read_parquet(BytesIO(one)))
+    assert [sum(footer(data).rows) for data in place.objects.values()] == [part.height for part in parts]
 
 
 def test_gzip_has_no_time_in_it() -> None:
@@ -150,15 +130,15 @@ def test_gzip_has_no_time_in_it() -> None:
 
 
 def test_plain_text_is_the_same_text() -> None:
-    plain, packed = write(level=None)[0].objects, write(level=9)[0].objects
+    plain, packed = write(container=Text(V5, None))[0].objects, write(container=Text(V5, 9))[0].objects
     assert list(plain.values()) == [gzip.decompress(data) for data in packed.values()]
     assert all(key.endswith(".log") for key in plain)
 
 
 @pytest.mark.parametrize("level", [None, 1])
 def test_a_large_object_is_followed_by_another_of_the_same_five_minutes(level: int | None) -> None:
-    place, written = write(9_000, 300, level=level, largest=60_000)
-    whole, _ = write(9_000, 300, level=level)
+    place, written = write(9_000, 300, Text(V5, level), largest=60_000)
+    whole, _ = write(9_000, 300, Text(V5, level))
     assert len(place.objects) == written.objects > 3
     assert all(len(data) <= 60_000 for data in place.objects.values())
     wbits = zlib.MAX_WBITS | 16
@@ -204,5 +184,5 @@ def test_into_a_bucket(aws: Aws) -> None:
 
 
 def test_nothing_to_write_writes_nothing() -> None:
-    place, written = Memory(), Writer(Memory(), LAYOUT, Format.of(FORMATS["v2"])).finish()
+    place, written = Memory(), Writer(Memory(), LAYOUT, TEXT).finish()
     assert (place.objects, written) == ({}, Written())
