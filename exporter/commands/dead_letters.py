@@ -1,7 +1,6 @@
 """`vpcflow-exporter dead-letters`: what could not go out, and a second try for it."""
 
 import json
-import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,14 +13,12 @@ import typer
 from typer.core import TyperCommand
 
 from exporter.commands.listing import counted, printable, say, show_table
+from exporter.commands.local import named_fields
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.commands.replay import replay_letters, replaying
 from exporter.commands.tally import Tally
 from exporter.errors import ExporterError
-from exporter.fields import field_named, names_of_format
 from exporter.sink.dead_letter import NAME, KeptLetter, read
-
-log = logging.getLogger("exporter.dead-letters")
 
 _ID = re.compile(r"-[A-Za-z0-9_-]{15}[0-9a-f]{8}")
 """A letter's id that looks like an option, which one of 64 objects has."""
@@ -188,25 +185,12 @@ def replay(  # noqa: PLR0913 - the options of the command line
     tally = Tally(dry_run=dry_run, told=_TOLD)
     try:
         with replaying(settings, dry_run=dry_run) as way:
-            replay_letters(wanted, way, _named_fields(format_), tally)
+            replay_letters(wanted, way, named_fields(format_), tally)
     finally:
         for line in tally.lines():
             say(line)
     if tally.left:
         raise typer.Exit(1)
-
-
-def _named_fields(text: str | None) -> tuple[str, ...] | None:
-    """The fields that `--format` names, as the AWS CLI writes them or plain; those not known are told, and carried."""
-    if text is None:
-        return None
-    names = names_of_format(text)
-    unknown = [name for name in names if field_named(name) is None]
-    if len(unknown) == len(names):
-        raise typer.BadParameter("expected names of fields, such as version account-id …; none of these is one")
-    if unknown:
-        log.warning("--format: no known fields; their values go to aws.vpcflow.extra: %s", ", ".join(unknown))
-    return names
 
 
 def _path(config: Path) -> Path:

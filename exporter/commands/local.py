@@ -43,10 +43,18 @@ def opened(file: str) -> Iterator[tuple[BinaryIO, S3Object]]:
         yield stream, parse_key("", file, "", status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def formats_of(text: str | None) -> Formats:
-    """The format that `--format` names; names that are not known are told, and carried."""
+def named_fields(text: str | None) -> tuple[str, ...]:
+    """The fields that `--format` names, none where it is not given; those not known are told, and carried."""
     names = names_of_format(text or "")
-    for name in names:
-        if field_named(name) is None:
-            log.warning("--format: %s is no field that is known; its values go to aws.vpcflow.extra", name)
+    unknown = [name for name in names if field_named(name) is None]
+    if text is not None and len(unknown) == len(names):
+        raise typer.BadParameter("expected names of fields, such as version account-id …; none of these is one")
+    if unknown:
+        log.warning("--format: no known fields; their values go to aws.vpcflow.extra: %s", ", ".join(unknown))
+    return names
+
+
+def formats_of(text: str | None) -> Formats:
+    """The format that `--format` names, for a Reader."""
+    names = named_fields(text)
     return (lambda _: [("--format", names)]) if names else no_formats

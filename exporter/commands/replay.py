@@ -95,8 +95,8 @@ def _enricher(config: Config, metrics: Metrics, stops: daemon.Stops) -> Callable
     return once_known
 
 
-def replay_letters(letters: Iterable[KeptLetter], way: Way, names: tuple[str, ...] | None, tally: Tally) -> None:
-    """Sends letters, and marks what went out; `names` are the lines' fields in place of each letter's own.
+def replay_letters(letters: Iterable[KeptLetter], way: Way, names: tuple[str, ...], tally: Tally) -> None:
+    """Sends letters, and marks what went out; `names`, if any, are the lines' fields in place of each letter's own.
 
     Some megabytes of text are held at a time.  Raises SinkError, InventoryError and Stopped where it cannot go on:
     what is marked then is out.
@@ -132,7 +132,7 @@ class _Replay:
     tally: Tally
     sent: list[KeptLetter] = field(default_factory=list)
 
-    def run(self, letters: Sequence[KeptLetter], names: tuple[str, ...] | None) -> None:
+    def run(self, letters: Sequence[KeptLetter], names: tuple[str, ...]) -> None:
         """Everything of them that can be sent, in one delivery; marked once it is out."""
         # Into a folder each object has one file: with an ETag of its own, this delivery gets another one beside it.
         delivery = self.way.sink.open(replace(self.source, etag=f"{self.source.etag} replayed {uuid4()}"))
@@ -151,7 +151,7 @@ class _Replay:
                 self.tally.refuse(letter, refused[letter.id])
         self.way.mark([letter.id for letter in self.sent if letter.id not in refused])
 
-    def _bodies(self, letters: Sequence[KeptLetter], names: tuple[str, ...] | None) -> Iterator[Body]:
+    def _bodies(self, letters: Sequence[KeptLetter], names: tuple[str, ...]) -> Iterator[Body]:
         documents, lines = list[KeptLetter](), dict[tuple[tuple[str, ...], Dialect], list[KeptLetter]]()
         for letter in letters:
             if letter.replayed:
@@ -214,7 +214,7 @@ class _Replay:
         return replace(batch, frame=frame.with_columns(rows))
 
 
-def _hindrance(letter: KeptLetter, names: tuple[str, ...] | None) -> str | None:
+def _hindrance(letter: KeptLetter, names: tuple[str, ...]) -> str | None:
     """Why a letter cannot be tried at all; None where it can."""
     if letter.text_bytes is not None:
         return (

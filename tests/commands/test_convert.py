@@ -84,7 +84,7 @@ def test_a_field_that_is_not_known_is_told_and_carried() -> None:
     (document,) = documents(result)
     assert document["aws"]["vpcflow"]["extra"] == {"colour": "blue"}
     assert said(result) == [
-        "WARNING exporter: --format: colour is no field that is known; its values go to aws.vpcflow.extra"
+        "WARNING exporter: --format: no known fields; their values go to aws.vpcflow.extra: colour"
     ]
 
 
