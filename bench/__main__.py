@@ -31,7 +31,7 @@ SHOWN = {
 }
 
 
-WIDTH = 150
+WIDTH = 190
 """Of what goes to a file or a pipe: the table needs it."""
 
 FORMS = ("v5", "v2", "parquet", "messages", "commas")

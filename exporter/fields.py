@@ -162,7 +162,7 @@ DEFAULT_FORMAT: tuple[str, ...] = (
 
 def _folded(name: str) -> str:
     """A spelling reduced to what all spellings of one field share: `${Src-Addr}`, `srcAddr`, `SRC_ADDR` -> srcaddr."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[-_${}\s]", "", name.lower())
 
 
 _BY_SPELLING = {_folded(spelling): field for field in FIELDS for spelling in (field.name, *field.spellings)}

@@ -3,7 +3,7 @@
 Nothing here looks at a single line.  It is only told whether anything about all of them is odd.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -14,9 +14,10 @@ from exporter import fields
 from exporter.fields import Kind
 from exporter.flow import Addresses, Batch, S3Object
 from exporter.read import lines
+from exporter.read.dialects import MISSING
 
-_OVERFLOW = "\0overflow"
 _ACCOUNT_DIGITS = 12
+_MISSING = [text.decode() for text in MISSING]
 TYPES: dict[Kind, pl.DataType] = {
     Kind.KEYWORD: pl.String(),
     Kind.ACCOUNT: pl.String(),
@@ -56,19 +57,18 @@ def batch_of(given: Normal, columns: tuple[str, ...], source: S3Object, *, exami
             b"\n" + text if guard else text,
             skip_rows=int(guard),
             raise_if_empty=False,
-            schema=_schema(columns, address),
+            schema={column: TYPES.get(kind_of(column), address) for column in columns},
             separator=separator.decode(),
             has_header=False,
             quote_char=None,
-            null_values=dict.fromkeys(columns, "-"),
+            null_values=_MISSING,
             truncate_ragged_lines=True,
             missing_columns="insert",
         )
     except pl.exceptions.PolarsError:
         return None
-    if frame.height != height or frame[_OVERFLOW].null_count() != frame.height:
+    if frame.height != height or (frame[columns[-1]].null_count() and not _whole(text, len(columns), ord(separator))):
         return None
-    frame = frame.drop(_OVERFLOW)
     addresses = addresses_of(frame)
     if addresses is None or not (examined or _in_range(frame, text, separator)):
         return None
@@ -81,12 +81,11 @@ def batch_of(given: Normal, columns: tuple[str, ...], source: S3Object, *, exami
 
 def finished(frame: pl.DataFrame, addresses: Addresses, source: S3Object, *, plain: bool) -> Batch:
     """The batch, with times as times, tags decoded and accounts with all their digits."""
-    frame = _with_times(frame)
-    frame = frame.with_columns(_accounts(frame[name]) for name in frame.columns if kind_of(name) is Kind.ACCOUNT)
+    changes = [*_times(frame), *_accounts(frame)]
     tags = [name for name in frame.columns if kind_of(name) is Kind.TAG]
     encoded = [name for name in tags if frame[name].str.contains("%", literal=True).any()]
-    frame = frame.with_columns(_decoded(frame[name]) for name in encoded)
-    return Batch(source, frame, addresses, plain and not encoded)
+    changes += [pl.lit(_decoded(frame[name])) for name in encoded]
+    return Batch(source, frame.with_columns(changes) if changes else frame, addresses, plain and not encoded)
 
 
 def kind_of(column: str) -> Kind:
@@ -95,30 +94,30 @@ def kind_of(column: str) -> Kind:
     return field.kind if field else Kind.KEYWORD
 
 
-def _schema(columns: tuple[str, ...], address: pl.Categorical) -> dict[str, pl.DataType]:
-    types = {column: TYPES.get(kind_of(column), address) for column in columns}
-    return types | {_OVERFLOW: pl.String()}
-
-
 def line_count(text: bytes) -> int:
     """How many newlines there are, several times faster than bytes.count finds one after the other."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
 
 
 def _even(text: bytes, height: int, width: int, separator: int) -> bool:
-    """Whether each separator or newline stands alone, there are `width` of them a line, and no control character.
+    """Whether there are `width` separators or newlines a line, each with a field before it, and no control character.
 
-    So no field is empty, no blank doubled and no line blank.  Whether each single line has `width` fields, and not one
-    more where another has one less, tells the overflow column.
+    Where no blanks separate, a field may be empty.
     """
     codes = np.frombuffer(text, np.uint8)
     blank = codes <= separator
-    return not (
-        (blank[1:] & blank[:-1]).any()
-        or blank[:1].any()
-        or np.count_nonzero(blank) != height * width
-        or np.count_nonzero(codes < separator) != height
-    )
+    if np.count_nonzero(blank) != height * width or np.count_nonzero(codes < separator) != height:
+        return False
+    return (separator != ord(" ") and width > 1) or not ((blank[1:] & blank[:-1]).any() or blank[:1].any())
+
+
+def _whole(text: bytes, width: int, separator: int) -> bool:
+    """Whether each single line has `width` fields, where all have so many on average.
+
+    A line with fewer has no last one: where all have one, no line has more either, and nobody need ask.
+    """
+    codes = np.frombuffer(text, np.uint8)
+    return bool((codes[codes <= separator].reshape(-1, width)[:, -1] == ord("\n")).all())
 
 
 def _typed(text: bytes, columns: tuple[str, ...]) -> bool:
@@ -147,9 +146,10 @@ def addresses_of(frame: pl.DataFrame) -> Addresses | None:
 
 def lowest_in_range(frame: pl.DataFrame) -> int | None:
     """The lowest of all counts and times; None where one is negative, or a time is after the year 9999."""
-    numbers = frame.select(name for name in frame.columns if kind_of(name) in (Kind.COUNT, Kind.TIME))
-    lows = [low for column in numbers if isinstance(low := column.to_physical().min(), int)]
-    times = [column.to_physical() for column in numbers if kind_of(column.name) is Kind.TIME]
+    numbers = [frame[name] for name in frame.columns if kind_of(name) in (Kind.COUNT, Kind.TIME)]
+    numbers = [column.to_physical() if column.dtype.is_temporal() else column for column in numbers]
+    lows = [low for column in numbers if isinstance(low := column.min(), int)]
+    times = [column for column in numbers if kind_of(column.name) is Kind.TIME]
     highs = [high for column in times if isinstance(high := column.max(), int)]
     lowest = min(lows, default=1)
     return None if lowest < 0 or max(highs, default=0) > lines.LATEST else lowest
@@ -163,30 +163,32 @@ def _in_range(frame: pl.DataFrame, text: bytes, separator: bytes) -> bool:
     return lowest > 0 or not (text.startswith(b"-0") or separator + b"-0" in text or b"\n-0" in text)
 
 
-def _with_times(frame: pl.DataFrame) -> pl.DataFrame:
+def _times(frame: pl.DataFrame) -> Iterator[pl.Expr]:
     """Epoch numbers as times; the magnitude tells seconds, milliseconds and microseconds apart (seconds reach 5138)."""
-    numbers = [name for name in frame.columns if kind_of(name) is Kind.TIME and frame[name].dtype == pl.Int64]
-    times = [pl.col(name) for name in numbers]
-    micros = [
-        pl.when(time < lines.MILLISECONDS_FROM)
-        .then(time * 1_000_000)
-        .when(time < lines.MICROSECONDS_FROM)
-        .then(time * 1_000)
-        .otherwise(time)
-        for time in times
-    ]
-    return frame.with_columns(micro.cast(pl.Datetime("us")) for micro in micros)
+    for name in frame.columns:
+        if kind_of(name) is Kind.TIME and frame[name].dtype == pl.Int64:
+            time = pl.col(name)
+            micros = (
+                pl.when(time < lines.MILLISECONDS_FROM)
+                .then(time * 1_000_000)
+                .when(time < lines.MICROSECONDS_FROM)
+                .then(time * 1_000)
+                .otherwise(time)
+            )
+            yield micros.cast(pl.Datetime("us"))
 
 
-def _accounts(column: pl.Series) -> pl.Series:
+def _accounts(frame: pl.DataFrame) -> Iterator[pl.Expr]:
     """Ids with the zeros that a number loses in front; `unknown` is missing."""
-    lengths = column.str.len_bytes()
-    if lengths.null_count() == len(column) or lengths.min() == lengths.max() == _ACCOUNT_DIGITS:
-        return column
-    name = pl.col(column.name)
-    short = name.str.contains(r"^[0-9]{1,11}$")
-    whole = pl.when(short).then(name.str.zfill(_ACCOUNT_DIGITS)).otherwise(name)
-    return column.to_frame().select(pl.when(name != "unknown").then(whole)).to_series()
+    accounts = [name for name in frame.columns if kind_of(name) is Kind.ACCOUNT]
+    if not accounts:
+        return
+    odd = frame.select((pl.col(accounts).str.len_bytes() != _ACCOUNT_DIGITS).any()).row(0)
+    for name in (name for name, is_odd in zip(accounts, odd, strict=True) if is_odd):
+        account = pl.col(name)
+        short = account.str.contains(r"^[0-9]{1,11}$")
+        whole = pl.when(short).then(account.str.zfill(_ACCOUNT_DIGITS)).otherwise(account)
+        yield pl.when(account != "unknown").then(whole)
 
 
 def _decoded(column: pl.Series) -> pl.Series:

@@ -1,7 +1,7 @@
 """The ways in which a line's fields are written, as data.
 
 Every dialect turns its lines into *normal* lines, which alone are split into columns: all fields there, one separator
-between them, `-` for one without a value.
+between them, one of MISSING for one without a value (nothing only where the separator is no blank).
 """
 
 import csv
@@ -19,8 +19,6 @@ MISSING = frozenset({b"", b"-", b"null", b"NULL"})
 """What stands for no value: `-` is AWS's own, the others come from databases."""
 
 _UNIT = b"\x1f"
-_BLANK_NULL = re.compile(rb"(?<![^ \n])(?:null|NULL)(?![^ \n])")
-_UNIT_NULL = re.compile(rb"(?<![^\x1f\n])(?:null|NULL)(?![^\x1f\n])")
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z ")
 _STAMP_MARKS = {4: b"-", 10: b"T", 13: b":", 19: b".", 23: b"Z", 24: b" "}
 _STAMP_LENGTH = len("2026-01-01T00:00:00.000Z ")
@@ -45,10 +43,6 @@ def fields_of(line: bytes, dialect: Dialect) -> list[bytes]:
     return [b"-" if field in MISSING else field for field in dialect.split(line)]
 
 
-def _blanks(text: bytes) -> bytes:
-    return _nulls(_unix(text), _BLANK_NULL)
-
-
 def _split_blanks(line: bytes) -> list[bytes]:
     return line.split(None, MOST_FIELDS)
 
@@ -57,28 +51,29 @@ def _commas(text: bytes) -> bytes | None:
     """Either no field is quoted or each one with a value is, as Athena writes them; blanks only behind commas."""
     if _UNIT in text:
         return None
-    text = _unix(text).replace(b", ", b",") if b" " in text else _unix(text)
-    text = _unquoted(_filled(text, b",", b'""')) if b'"' in text else text.replace(b",", _UNIT)
-    if b'"' in text or b" " in text:
-        return None
-    return _nulls(_filled(text, _UNIT, b"-"), _UNIT_NULL)
+    text = _unix(text)
+    if b" " in text:
+        text = text.replace(b", ", b",")
+    if b'"' in text:
+        if not _quoted_throughout(text):
+            return None
+        text = text.translate(None, b'"')
+    return None if b" " in text else text.replace(b",", _UNIT)
 
 
-def _unquoted(text: bytes) -> bytes:
-    """Lines of quoted fields without their quotes; as it is where not each field has its two and no more."""
-    fields = text.count(b'","') + text.count(b"\n")
-    if not text.startswith(b'"') or not text.endswith(b'"\n') or text.count(b'"') != 2 * fields:
-        return text
-    return text[1:-2].replace(b'","', _UNIT).replace(b'"\n"', b"\n") + b"\n"
-
-
-def _filled(text: bytes, separator: bytes, filling: bytes) -> bytes:
-    """Text whose empty fields have something in them; the second time finds what the first one overlaps."""
-    for _ in range(2):
-        text = text.replace(separator * 2, separator + filling + separator)
-    text = text.replace(b"\n" + separator, b"\n" + filling + separator)
-    text = text.replace(separator + b"\n", separator + filling + b"\n")
-    return filling + text if text.startswith(separator) else text
+def _quoted_throughout(text: bytes) -> bool:
+    """Whether each field is empty or begins and ends with a quote, and no other quote, comma or newline is there."""
+    codes = np.frombuffer(b"\n" + text, np.uint8)
+    quote, border = codes == ord('"'), (codes == ord(",")) | (codes == ord("\n"))
+    opening, closing = quote[1:] & border[:-1], quote[:-1] & border[1:]
+    value = ~(quote | border)
+    beside = (border[:-1] & value[1:]) | (value[:-1] & border[1:])
+    single = opening[:-1] & closing[1:]
+    return (
+        not beside.any()
+        and not single.any()
+        and (np.count_nonzero(opening) + np.count_nonzero(closing) == np.count_nonzero(quote))
+    )
 
 
 def _split_commas(line: bytes) -> list[bytes]:
@@ -103,7 +98,7 @@ def _stamped(text: bytes) -> bytes | None:
         return None
     kept = np.ones(len(codes), dtype=bool)
     kept[(starts[:, None] + np.arange(_STAMP_LENGTH)).ravel()] = False
-    return _blanks(codes[kept].tobytes())
+    return _unix(codes[kept].tobytes())
 
 
 def _split_stamped(line: bytes) -> list[bytes]:
@@ -115,12 +110,7 @@ def _unix(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n") if text.endswith(b"\r\n") else text
 
 
-def _nulls(text: bytes, pattern: re.Pattern[bytes]) -> bytes:
-    """Text with `-` for fields that are `null`; a pattern alone would take longer than to look for the word."""
-    return pattern.sub(b"-", text) if b"null" in text or b"NULL" in text else text
-
-
-BLANKS = Dialect("text", b" ", _blanks, _split_blanks)
+BLANKS = Dialect("text", b" ", _unix, _split_blanks)
 COMMAS = Dialect("csv", _UNIT, _commas, _split_commas)
 STAMPED = Dialect("stamped", b" ", _stamped, _split_stamped)
 

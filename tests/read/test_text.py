@@ -290,3 +290,24 @@ def test_the_source_is_read_no_further_than_needed() -> None:
     pieces = Reader().read(stream, SOURCE)
     next(pieces)
     assert stream.at < 5 * 2**20
+
+
+@pytest.mark.parametrize("more", [b"1 - -", b"1 A null", b"1,,", b'"1","A",'])
+def test_a_line_with_one_more_beside_one_with_one_less(more: bytes) -> None:
+    """As many fields as two whole lines have, and none of them in the way of a reader that only counts."""
+    separator = b"," if b"," in more else b" "
+    reading = read(separator.join([b"dstport", b"action"]) + b"\n" + more + b"\n2\n")
+    assert reading.records == []
+    assert [(bad.row, bad.reason) for bad in reading.bad] == [
+        (1, "3 fields where the format has 2"),
+        (2, "1 field where the format has 2"),
+    ]
+
+
+def test_null_is_no_value_in_any_kind_of_field() -> None:
+    for data in (
+        b"dstport action srcaddr end\nnull NULL null null\n",
+        b"dstport,action,srcaddr,end\nnull,NULL,,null\n",
+    ):
+        reading = read(data)
+        assert (reading.records, reading.bad) == ([{"row": 1}], [])
