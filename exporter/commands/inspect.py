@@ -16,6 +16,7 @@ from exporter.config import Log
 from exporter.errors import ReadError
 from exporter.fields import BY_COLUMN
 from exporter.flow import ByteStream, Form, Piece, S3Object
+from exporter.read.formats import NOTHING
 from exporter.read.reader import Reader
 
 log = logging.getLogger("exporter.inspect")
@@ -127,7 +128,7 @@ class _Seen:
     def _add(self, piece: Piece) -> None:
         frame = piece.batch.frame
         self.records, self.skipped = self.records + frame.height, self.skipped + piece.skipped
-        if piece.form not in self.forms and (frame.height or piece.bad or not self.forms):
+        if piece.form not in self.forms and piece.form.told_by != NOTHING:
             self.forms.append(piece.form)
         for name, column in _COUNTED.items():
             if column in frame.columns and len(self.counts[name]) < _MOST_VALUES:

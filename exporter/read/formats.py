@@ -13,7 +13,7 @@ from exporter.errors import Unrecognised
 from exporter.read import lines
 from exporter.read.dialects import BLANKS, DIALECTS, LONGEST_HEADER, Dialect, fields_of
 
-HEADER, DEFAULT = "its header", "the version 2 default"
+HEADER, DEFAULT, NOTHING = "its header", "the version 2 default", "nothing so far"
 
 _DEFAULT_COLUMNS = fields.columns_of(fields.DEFAULT_FORMAT)
 
@@ -48,7 +48,7 @@ def recognised(text: bytes, formats: Callable[[], Iterable[tuple[str, tuple[str,
     if begin is None and (line := text.strip().partition(b"\n")[0]):
         raise Unrecognised(f"this is JSON without log events; {_EVENTS}: {line[:80]!r}")
     if begin is None:
-        return Recognised(BLANKS, _DEFAULT_COLUMNS, DEFAULT)
+        return Recognised(BLANKS, _DEFAULT_COLUMNS, NOTHING)
     first = text[begin.start() : text.index(b"\n", begin.start()) + 1]
     if len(first) > LONGEST_HEADER:
         raise Unrecognised(f"the first line is longer than {LONGEST_HEADER:,} bytes")

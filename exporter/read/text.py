@@ -16,7 +16,7 @@ from exporter.read import lines
 from exporter.read.columns import Normal, batch_of, line_count
 from exporter.read.dialects import Dialect
 from exporter.read.examined import examined, numbered
-from exporter.read.formats import recognised
+from exporter.read.formats import NOTHING, recognised
 
 _CAREFUL_BYTES = 256 * 1024
 _LONGEST_LINE = 8 * 1024 * 1024
@@ -54,8 +54,9 @@ class TextReader:
         row, layout = 0, None
         for text in self._texts(chunks, damage):
             rest = text
-            if layout is None:
-                layout, rest, row = self._layout(text.removeprefix(lines.BOM), source)
+            if layout is None or layout.form.told_by == NOTHING:
+                layout, rest = self._layout(text, row, source)
+                row += line_count(text) - line_count(rest)
             for piece in self._pieces(rest, row, layout, source):
                 layout = replace(layout, form=piece.form)
                 yield piece
@@ -71,18 +72,20 @@ class TextReader:
         texts = _cut(chunks, self.piece_bytes, damage)
         return map(self.events[1], texts) if self.events else texts
 
-    def _layout(self, text: bytes, source: S3Object) -> tuple[_Layout, bytes, int]:
-        """The layout, the text without its header line, and the row at which it starts.
+    def _layout(self, text: bytes, row: int, source: S3Object) -> tuple[_Layout, bytes]:
+        """The layout, and the text without the header line that begins the object.
 
         A header after blank lines stays in the text: it is skipped there, and counted with them.
         """
+        text = text if row else text.removeprefix(lines.BOM)
         found = recognised(text, lambda: self.formats(source))
         container = self.events[0] if self.events else found.dialect.container
         layout = _Layout(found.dialect, Form(container, found.columns, found.told_by))
-        return layout, text[found.header_bytes :], int(found.header_bytes > 0)
+        return layout, text if row else text[found.header_bytes :]
 
     def _pieces(self, text: bytes, row: int, layout: _Layout, source: S3Object) -> Iterator[Piece]:
         if not text:
+            yield self._examined(lines.Segment(layout.form.columns), layout, source)
             return
         batch = None if text.isspace() else self._whole(text, layout, source)
         if batch is not None:

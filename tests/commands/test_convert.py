@@ -83,9 +83,7 @@ def test_a_field_that_is_not_known_is_told_and_carried() -> None:
     assert result.exit_code == 0
     (document,) = documents(result)
     assert document["aws"]["vpcflow"]["extra"] == {"colour": "blue"}
-    assert said(result) == [
-        "WARNING exporter: --format: no known fields; their values go to aws.vpcflow.extra: colour"
-    ]
+    assert said(result) == ["WARNING exporter: --format: no known fields; their values go to aws.vpcflow.extra: colour"]
 
 
 def test_bad_lines_are_told_without_what_steers_a_terminal() -> None:

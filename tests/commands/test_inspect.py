@@ -152,6 +152,11 @@ def test_a_file_that_is_not_there_stops_no_other(tmp_path: Path) -> None:
     assert "  records     1" in result.stdout.splitlines()
 
 
+def test_a_header_alone_and_nothing_at_all() -> None:
+    assert "  fields      1 by its header (1 v2)" in run("-", stdin=text("dstport")).stdout.splitlines()
+    assert run("-", stdin=b"\n").stdout.splitlines()[2:4] == ["  records     0", "  versions    none"]
+
+
 def test_no_line_is_a_record() -> None:
     assert run("-", stdin=text("dstport", "https")).exit_code == 1
     assert run("-", stdin=text("dstport")).exit_code == 0

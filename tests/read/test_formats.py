@@ -7,7 +7,8 @@ import pytest
 from exporter.errors import SourceError, Unrecognised
 from exporter.fields import DEFAULT_FORMAT, columns_of
 from exporter.read.dialects import BLANKS, COMMAS, STAMPED
-from exporter.read.formats import DEFAULT, HEADER, Recognised, recognised
+from exporter.read.formats import DEFAULT, HEADER, NOTHING, Recognised, recognised
+from exporter.read.reader import Reader
 
 from .objects import read
 from .records import ACCEPTED, NODATA, SKIPDATA, V2
@@ -39,7 +40,7 @@ TOLD = {
     "the default with commas": (commas(ACCEPTED), Recognised(COMMAS, DEFAULTS, DEFAULT)),
     "the default with a time": (STAMP + ACCEPTED, Recognised(STAMPED, DEFAULTS, DEFAULT)),
     "the default behind what is JSON": (b'{"a": 1}\n' + ACCEPTED, Recognised(BLANKS, DEFAULTS, DEFAULT)),
-    "nothing": (b"\n \n", Recognised(BLANKS, DEFAULTS, DEFAULT)),
+    "nothing": (b"\n \n", Recognised(BLANKS, DEFAULTS, NOTHING)),
 }
 
 
@@ -142,3 +143,17 @@ def test_names_make_the_same_columns_again() -> None:
     assert form.columns == ("srcport", "extra.new-one", "extra.srcport.2", "dstport")
     assert form.names == ("srcport", "new-one", "srcport.2", "dstport")
     assert columns_of(form.names) == form.columns
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2**22])
+def test_what_comes_after_a_whole_piece_of_nothing_tells(piece_bytes: int) -> None:
+    reader = Reader(piece_bytes=piece_bytes)
+    reading = read(b"\n" * 3 + b"dstport\n443\n", reader, most=3)
+    assert (reading.records, reading.skipped) == ([{"dstport": 443, "row": 4}], 4)
+    reading = read(b"\n" * 3 + b"443 A\n", reader, most=3, names=("dstport", "action"))
+    assert (reading.records, reading.skipped) == ([{"dstport": 443, "action": "A", "row": 3}], 3)
+
+
+def test_a_header_alone_tells() -> None:
+    (form,) = read(V2).forms
+    assert (form.columns, form.told_by) == (DEFAULTS, HEADER)
