@@ -171,6 +171,21 @@ def test_done_with_bad_lines_in_the_dead_letters(rig: Rig, caplog: pytest.LogCap
     assert line.endswith(" s: 1 indexed, 0 there already, 0 refused, 2 bad lines")
 
 
+def test_fields_that_are_not_known_are_carried_counted_and_told_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        rig.take(Bytes(text("srcport dstport end colour size", "1 443 - red -", "2 80 - blue XL", "x")))
+    extras = [document["aws"]["vpcflow"]["extra"] for document in rig.documents()]
+    assert extras == [{"colour": "red"}, {"colour": "blue", "size": "XL"}]
+    assert rig.metrics.value("unknown_fields_total") == 2 * 4
+    (told,) = [line for line in caplog.messages if "not known" in line]
+    assert told == (
+        "fields that are not known yet, carried in aws.vpcflow.extra: colour, size; first met in "
+        "s3://logs/AWSLogs/1/a.log.gz"
+    )
+
+
 def test_done_without_a_record(rig: Rig) -> None:
     rig.take(Bytes(text(HEADER)))
     assert rig.documents() == []
