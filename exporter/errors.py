@@ -6,7 +6,7 @@
     ├── SourceError        an object could not be fetched this time (retried by policy, then at a later pass)
     │   └── ObjectGone     the object no longer exists (set aside)
     ├── ReadError          the object is not what it should be (set aside with the reason, never retried by itself)
-    │   ├── Unrecognised   nothing of it could be read: no header, an unknown container
+    │   ├── Unrecognised   it is nothing that is read: no header, an unknown container, a line without end
     │   └── Damaged        it breaks off: what stands before `position` was read and goes on its way
     ├── InventoryError     EC2 could not be asked (the last snapshot stays in use)
     ├── SinkError          the output did not take a request
@@ -60,7 +60,7 @@ class ReadError(ExporterError):
 
 
 class Unrecognised(ReadError):
-    """Nothing of the object could be read."""
+    """It is nothing that is read here."""
 
 
 class Damaged(ReadError):

@@ -14,10 +14,9 @@ from exporter import fields
 from exporter.fields import Kind
 from exporter.flow import Addresses, Batch, S3Object
 from exporter.read import lines
-from exporter.read.dialects import MISSING
+from exporter.read.dialects import MISSING_TEXTS
 
 _ACCOUNT_DIGITS = 12
-_MISSING = [text.decode() for text in MISSING]
 TYPES: dict[Kind, pl.DataType] = {
     Kind.KEYWORD: pl.String(),
     Kind.ACCOUNT: pl.String(),
@@ -61,7 +60,7 @@ def batch_of(given: Normal, columns: tuple[str, ...], source: S3Object, *, exami
             separator=separator.decode(),
             has_header=False,
             quote_char=None,
-            null_values=_MISSING,
+            null_values=MISSING_TEXTS,
             truncate_ragged_lines=True,
             missing_columns="insert",
         )

@@ -18,9 +18,15 @@ MOST_FIELDS = LONGEST_HEADER // 2
 MISSING = frozenset({b"", b"-", b"null", b"NULL"})
 """What stands for no value: `-` is AWS's own, the others come from databases."""
 
-_UNIT = b"\x1f"
+MISSING_TEXTS = [text.decode() for text in MISSING]
+
+UNIT = b"\x1f"
+"""Separates the fields of normal lines in which a value may have blanks."""
+
+_LONGEST_FIELD = 8 * 1024 * 1024
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z ")
-_STAMP_MARKS = {4: b"-", 10: b"T", 13: b":", 19: b".", 23: b"Z", 24: b" "}
+_STAMP_MARKS = {4: b"-", 7: b"-", 10: b"T", 13: b":", 16: b":", 19: b".", 23: b"Z", 24: b" "}
+_STAMP_DIGITS = [place for place in range(23) if place not in (4, 7, 10, 13, 16, 19)]
 _STAMP_LENGTH = len("2026-01-01T00:00:00.000Z ")
 
 
@@ -49,7 +55,7 @@ def _split_blanks(line: bytes) -> list[bytes]:
 
 def _commas(text: bytes) -> bytes | None:
     """Either no field is quoted or each one with a value is, as Athena writes them; blanks only behind commas."""
-    if _UNIT in text:
+    if UNIT in text:
         return None
     text = _unix(text)
     if b" " in text:
@@ -58,7 +64,7 @@ def _commas(text: bytes) -> bytes | None:
         if not _quoted_throughout(text):
             return None
         text = text.translate(None, b'"')
-    return None if b" " in text else text.replace(b",", _UNIT)
+    return None if b" " in text else text.replace(b",", UNIT)
 
 
 def _quoted_throughout(text: bytes) -> bool:
@@ -81,6 +87,9 @@ def _split_commas(line: bytes) -> list[bytes]:
     if line.count(b",") > MOST_FIELDS:
         return line.split(b",", MOST_FIELDS)
     text = line.strip().decode("latin-1")
+    if text.count('"') % 2:
+        return [text.encode("latin-1")]
+    csv.field_size_limit(_LONGEST_FIELD)
     try:
         fields = next(csv.reader([text], strict=True, skipinitialspace=True), [])
     except csv.Error:
@@ -95,6 +104,9 @@ def _stamped(text: bytes) -> bytes | None:
     if starts[-1] + _STAMP_LENGTH > len(text) or (np.diff(starts) <= _STAMP_LENGTH).any():
         return None
     if any((codes[starts + place] != ord(mark)).any() for place, mark in _STAMP_MARKS.items()):
+        return None
+    digits = codes[starts[:, None] + np.array(_STAMP_DIGITS)]
+    if ((digits < ord("0")) | (digits > ord("9"))).any():
         return None
     kept = np.ones(len(codes), dtype=bool)
     kept[(starts[:, None] + np.arange(_STAMP_LENGTH)).ravel()] = False
@@ -111,7 +123,7 @@ def _unix(text: bytes) -> bytes:
 
 
 BLANKS = Dialect("text", b" ", _unix, _split_blanks)
-COMMAS = Dialect("csv", _UNIT, _commas, _split_commas)
+COMMAS = Dialect("csv", UNIT, _commas, _split_commas)
 STAMPED = Dialect("stamped", b" ", _stamped, _split_stamped)
 
 DIALECTS = (BLANKS, COMMAS, STAMPED)

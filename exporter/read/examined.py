@@ -31,7 +31,7 @@ def _one_by_one(segment: Segment, given: Normal, source: S3Object) -> tuple[Batc
     refused, rows, kept, raw = [], [], [], []
     for row, line, stored in zip(segment.rows, given.text.splitlines(keepends=True), segment.lines, strict=True):
         if batch_of(replace(given, text=line, original=None), segment.columns, source, examined=True) is None:
-            refused.append(BadLine(row, "the line cannot be read", stored.decode("utf-8", "replace").rstrip()))
+            refused.append(BadLine.of(row, "the line cannot be read", stored.rstrip(b"\n")))
         else:
             rows.append(row)
             kept.append(line)

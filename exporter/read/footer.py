@@ -1,33 +1,42 @@
 """What a Parquet file's footer says, checked against the file before anything is decoded.
 
-A few bytes of Parquet can claim any number of rows and any size of a page, and a decoder believes them.  So each page's
-header is read first: what does not add up, or would not fit in memory, is never decoded.  Source: the Apache Parquet
-format's parquet.thrift and Encodings.md.
+A few bytes of Parquet can claim any number of rows and any size of a page, and a decoder believes them.  So each
+page's header is read first: what does not add up, or would come to more than MOST_BYTES, is never decoded.  Source: the
+Apache Parquet format's parquet.thrift and Encodings.md.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from exporter.errors import Damaged, Unrecognised
+from exporter.errors import Damaged, ReadError, Unrecognised
 from exporter.read.thrift import Compact, Struct
 
 MAGIC = b"PAR1"
 _TAIL = len(MAGIC) + 4
-_LARGEST_FOOTER = 4 * 1024 * 1024
+_LARGEST_FOOTER = 2 * 1024 * 1024
+"""Bytes; each may become some hundred in memory."""
+
 _LARGEST_HEADER = 64 * 1024
+_MOST_HEADERS = 8 * 1024 * 1024
+"""Bytes of all pages' headers in a file, which take 0.4 µs each to read."""
+
 _MOST_COLUMNS = 1000
+_MOST_GROUPS = 5_000
 MOST_ROWS = 200_000_000
 """AWS's files of 75 MB have some millions; a few hostile bytes may stand for any number of rows."""
 
 MOST_BYTES = 256 * 1024 * 1024
 """What the pages of one row group that are decoded together may take; writers keep pages at some MiB."""
 
+_TOGETHER = MOST_BYTES // 8
+"""From that size on row groups are decoded apart."""
+
 _REPEATED_BYTES = 64 * 1024 * 1024
 """What a slice's text may come to where each row may repeat a page's worth of the row before."""
 
-_VIEW_BYTES = 16
-"""What polars takes for each text of a dictionary besides its bytes."""
+_VALUE_BYTES = 24
+"""What polars takes for a text besides its bytes, or at most for a number."""
 
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3
 _ABOUT = {_DATA: (5, 2), _DICTIONARY: (7, 2), _DATA_2: (8, 4)}
@@ -38,14 +47,22 @@ _MOST_PAGES = 200_000
 
 _CODECS = frozenset({0, 1, 2, 4, 6, 7})  # none, Snappy, gzip, Brotli, Zstandard, LZ4
 _DELTA_BYTE_ARRAY = 7
+_AS_LONG = frozenset({0, 2, 8})
+"""Encodings (plain, dictionary) of which only the rows that are asked for are decoded; of others the whole page is."""
+
+_REPEATED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class RowGroup:
-    """Its rows, and how many of them may be decoded at once."""
+class Rows:
+    """Rows that follow each other, of one row group or of several small ones.
 
-    rows: int
+    `slice_rows` of them may be decoded at once; `size` is what their pages take then, in bytes.
+    """
+
+    count: int
     slice_rows: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +94,39 @@ class Footer:
     _groups: list[Struct]
     _end: int
     _pages: int = 0
+    _header_bytes: int = 0
 
-    def groups(self, slice_rows: int) -> Iterator[RowGroup]:
-        """Every row group; a slice has at most `slice_rows`.  Damaged at one that must not be decoded."""
+    def rows(self, slice_rows: int) -> Iterator[Rows]:
+        """All rows, in order; ReadError at a row group that must not be decoded.
+
+        Small row groups go together, as each slice has the decoder read the whole footer again.
+        """
+        held: Rows | None = None
         for group in self._groups:
-            rows = _whole(group.get(3))
-            chunks = [_chunk(column) for column in _structs(group.get(1))]
-            if [chunk.name for chunk in chunks] != list(self.names):
-                raise Damaged("the Parquet row group does not have the schema's columns", self._end)
-            sizes, long = zip(*(self._largest(chunk, rows) for chunk in chunks), strict=True)
-            if sum(sizes) > MOST_BYTES:
-                raise Damaged(f"a Parquet row group takes more than {MOST_BYTES:,} bytes to decode", chunks[0].start)
-            yield RowGroup(rows, max(1, min(slice_rows, _REPEATED_BYTES // (sum(long) + 1))))
+            try:
+                more = self._checked(group, slice_rows)
+            except ReadError:
+                if held:
+                    yield held
+                raise
+            if held and held.slice_rows == more.slice_rows >= held.count + more.count and held.size < _TOGETHER:
+                held = Rows(held.count + more.count, held.slice_rows, held.size + more.size)
+            else:
+                if held:
+                    yield held
+                held = more
+        if held:
+            yield held
+
+    def _checked(self, group: Struct, slice_rows: int) -> Rows:
+        rows = _whole(group.get(3))
+        chunks = [_chunk(column) for column in _structs(group.get(1))]
+        if [chunk.name for chunk in chunks] != list(self.names):
+            raise Damaged("the Parquet row group does not have the schema's columns", self._end)
+        sizes, long = zip(*(self._largest(chunk, rows) for chunk in chunks), strict=True)
+        if sum(sizes) > MOST_BYTES:
+            raise Damaged(f"a Parquet row group takes more than {MOST_BYTES:,} bytes to decode", chunks[0].start)
+        return Rows(rows, max(1, min(slice_rows, _REPEATED_BYTES // (sum(long) + 1))), sum(sizes))
 
     def _largest(self, chunk: _Chunk, rows: int) -> tuple[int, int]:
         """The bytes of a column's dictionary and its largest page; and what a single row of it may take at most.
@@ -101,25 +139,30 @@ class Footer:
             page = self._page(chunk, position)
             position = page.end
             if page.type == _DICTIONARY:
-                dictionary += page.size + _VIEW_BYTES * page.values
+                dictionary += page.size + _VALUE_BYTES * page.values
             else:
-                values, largest = values + page.values, max(largest, page.size)
+                whole = 0 if page.encoding in _AS_LONG else _VALUE_BYTES * page.values
+                values, largest = values + page.values, max(largest, page.size + whole)
                 long = max(long, page.size if page.encoding == _DELTA_BYTE_ARRAY else 0)
         if values != rows or chunk.values != rows:
             raise Damaged(f"the Parquet column {chunk.name[:60]!r} has not one value for each row", position)
         return dictionary + largest, long
 
     def _page(self, chunk: _Chunk, position: int) -> _Page:
+        what = f"the pages of the Parquet column {chunk.name[:60]!r} are not what they should be"
         self._pages += 1
+        if position >= self._end or self._pages > _MOST_PAGES or self._header_bytes > _MOST_HEADERS:
+            raise Damaged(what, min(position, self._end))
         self._file.seek(position)
-        compact = Compact(self._file.read(min(_LARGEST_HEADER, max(0, self._end - position))))
+        compact = Compact(self._file.read(min(_LARGEST_HEADER, self._end - position)))
         header = compact.struct()
+        self._header_bytes += compact.position
         kind = _whole(header.get(1))
         place, encoding = _ABOUT.get(kind, (0, 0))
         about = header.get(place)
         end = position + compact.position + _whole(header.get(3))
-        if not isinstance(about, dict) or end > self._end or self._pages > _MOST_PAGES:
-            raise Damaged(f"the pages of the Parquet column {chunk.name[:60]!r} are not what they should be", position)
+        if not isinstance(about, dict) or end > self._end:
+            raise Damaged(what, position)
         values = _whole(about.get(1))
         if values == 0 and kind != _DICTIONARY:
             raise Damaged(f"a page of the Parquet column {chunk.name[:60]!r} is empty", position)
@@ -139,6 +182,8 @@ def read_footer(file: BinaryIO, size: int) -> Footer:
     file.seek(end)
     metadata = Compact(file.read(length)).struct()
     groups = _structs(metadata.get(4, []))
+    if len(groups) > _MOST_GROUPS:
+        raise Unrecognised(f"the Parquet file has {len(groups):,} row groups; expected at most {_MOST_GROUPS:,}")
     if sum(_whole(group.get(3)) for group in groups) > MOST_ROWS:
         raise Unrecognised(f"the Parquet file claims more than {MOST_ROWS:,} rows")
     return Footer(_names(_structs(metadata.get(2))), file, groups, end)
@@ -150,8 +195,12 @@ def _names(schema: list[Struct]) -> tuple[str, ...]:
     for element in schema[1:]:
         name = element.get(4)
         text = name.decode("utf-8", "replace") if isinstance(name, bytes) else ""
-        if element.get(5):
-            raise Unrecognised(f"the Parquet column {text[:60]!r} has columns of its own; expected plain values")
+        if element.get(5) or element.get(3) == _REPEATED:
+            raise Unrecognised(
+                f"the Parquet column {text[:60]!r} has columns or lists of its own; expected plain values"
+            )
+        if text in names:
+            raise Unrecognised(f"the Parquet file has the column {text[:60]!r} twice; expected each name once")
         names.append(text)
     if not names or len(names) > _MOST_COLUMNS:
         raise Unrecognised(f"the Parquet file has {len(names):,} columns; expected 1 to {_MOST_COLUMNS:,}")
@@ -162,7 +211,7 @@ def _chunk(column: Struct) -> _Chunk:
     about = column.get(3)
     if not isinstance(about, dict) or column.get(1):
         raise Unrecognised("the Parquet file keeps its columns elsewhere, or encrypted")
-    if about.get(4) not in _CODECS:
+    if _whole(about.get(4)) not in _CODECS:
         raise Unrecognised("the Parquet file is compressed in an unknown way; expected gzip, Snappy, Zstandard or LZ4")
     path = about.get(3)
     name = path[0].decode("utf-8", "replace") if isinstance(path, list) and path and isinstance(path[0], bytes) else ""

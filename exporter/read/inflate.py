@@ -31,6 +31,9 @@ _LAYERS = 2
 MOST_BYTES = 32 * 1024**3
 """What an object may inflate to: AWS's largest reach some GiB, a few MiB of hostile layers any size."""
 
+MOST_MEMBERS = 500_000
+"""AWS writes one; what CloudWatch Logs packs has hundreds of bytes each, and an empty one takes as long to read."""
+
 
 @dataclass(slots=True)
 class _Stored:
@@ -81,23 +84,34 @@ def inflated(stream: ByteStream) -> Iterator[bytes]:
 
     Raises Damaged where a member is corrupt or the file ends inside one, after all that could be read was yielded: of a
     corrupt member all but what the 4 KiB before the error inflate to (near its start, fewer).  Its position is one of
-    the layer that is corrupt.  Raises ReadError after MOST_BYTES.
+    the layer that is corrupt.  Raises ReadError after MOST_BYTES, of all layers together, or MOST_MEMBERS.
     """
-    total = 0
-    for chunk in _layer(stream, _LAYERS):
-        total += len(chunk)
-        if total > MOST_BYTES:
+    return _layer(stream, _LAYERS, _Spent())
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What was inflated so far, in all layers."""
+
+    size: int = 0
+    members: int = 0
+
+    def add(self, size: int, members: int) -> None:
+        """Counts; ReadError where it is too much."""
+        self.size, self.members = self.size + size, self.members + members
+        if self.size > MOST_BYTES:
             raise ReadError(f"it inflates to more than {MOST_BYTES:,} bytes: the rest was not read")
-        yield chunk
+        if self.members > MOST_MEMBERS:
+            raise ReadError(f"it has more than {MOST_MEMBERS:,} members of gzip: the rest was not read")
 
 
-def _layer(stream: ByteStream, layers: int) -> Iterator[bytes]:
+def _layer(stream: ByteStream, layers: int, spent: _Spent) -> Iterator[bytes]:
     """The content below at most `layers` layers of gzip."""
     first = stream.read(_READ)
     while 0 < len(first) < len(_GZIP) and (more := stream.read(_READ)):
         first += more
     if layers and first[:2] == _GZIP:
-        yield from _layer(_Chunks(_members(_Stored(stream, 0, first))), layers - 1)
+        yield from _layer(_Chunks(_members(_Stored(stream, 0, first), spent)), layers - 1, spent)
     else:
         while first:
             yield first
@@ -114,10 +128,13 @@ class _Chunks:
         return next(self.chunks, b"")
 
 
-def _members(stored: _Stored) -> Iterator[bytes]:
+def _members(stored: _Stored, spent: _Spent) -> Iterator[bytes]:
     while stored.peek():
         _pass_header(stored)
-        yield from _content(stored)
+        spent.add(0, 1)
+        for chunk in _content(stored):
+            spent.add(len(chunk), 0)
+            yield chunk
         while (padding := stored.peek()) and not padding.strip(b"\0"):
             stored.take(len(padding))
         stored.take(len(padding) - len(padding.lstrip(b"\0")))

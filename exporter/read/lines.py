@@ -25,6 +25,9 @@ _NAME = re.compile(rb"\$?\{?[A-Za-z][A-Za-z0-9_-]*\}?")
 _DIGITS = re.compile(rb"[0-9]+")
 _MOST_DIGITS = len(str(2**63 - 1))
 _MISSING = b"-"
+
+MOST_NAMES = 1000
+"""In a header: AWS knows fewer than a hundred fields, and each of an object's dead letters tells them."""
 TEXTS = frozenset({Kind.KEYWORD, Kind.ACCOUNT, Kind.TAG})
 """Kinds that may be any text."""
 
@@ -57,7 +60,7 @@ def header_columns(line: bytes, dialect: Dialect = BLANKS) -> tuple[str, ...] | 
     if len(line) > LONGEST_HEADER:
         return None
     names = dialect.split(line.removeprefix(BOM))
-    if not names or not all(_NAME.fullmatch(name) for name in names):
+    if not 0 < len(names) <= MOST_NAMES or not all(_NAME.fullmatch(name) for name in names):
         return None
     return named_columns([name.decode("ascii") for name in names])
 
@@ -102,7 +105,7 @@ def examine(text: bytes, row: int, columns: tuple[str, ...], dialect: Dialect = 
             segment.columns = header or segment.columns
             segment.skipped += 1
         elif reason := fault(tokens, segment.columns):
-            segment.bad.append(BadLine(number, reason, line.decode("utf-8", "replace").rstrip("\r")))
+            segment.bad.append(BadLine.of(number, reason, line))
         else:
             segment.rows.append(number)
             segment.lines.append(line)

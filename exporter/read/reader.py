@@ -15,8 +15,9 @@ PIECE_BYTES = 4 * 1024 * 1024
 """Inflated text that is read as one batch: smaller costs time, larger costs page faults and memory."""
 
 _HEAD = 16
+_MOST_HEAD = 1024 * 1024
 _MOST_FORMATS = 1000
-"""Headers of another format inside one object: each costs as much as some hundreds of records."""
+"""Headers of another format inside one object: each costs as much as some hundreds of records, or thousands."""
 
 OTHERS = {
     b"\x1f\x8b": "gzip within gzip within gzip",
@@ -84,11 +85,11 @@ def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first bytes, enough to tell what they are, and all chunks, those included."""
     head = b""
     try:
-        while len(head) < _HEAD and (chunk := next(chunks, b"")):
+        while len(head.lstrip()) < _HEAD and len(head) < _MOST_HEAD and (chunk := next(chunks, b"")):
             head += chunk
     except Damaged as error:
         return head, _broken(head, error)
-    return head[:_HEAD], _again(head, chunks)
+    return head, _again(head, chunks)
 
 
 def _again(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

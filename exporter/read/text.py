@@ -109,7 +109,8 @@ class TextReader:
 
     def _broken_line(self, damage: Damaged, source: S3Object, row: int, layout: _Layout) -> Piece:
         """The line in which a damaged file breaks off is no record, even where it looks like one."""
-        line = BadLine(row, f"the file breaks off in this line: {damage}", damage.rest.decode("utf-8", "replace"))
+        text = damage.rest.decode("utf-8", "replace")
+        line = BadLine(row, f"the file breaks off in this line: {damage}", text, exact=False)
         return self._examined(lines.Segment(layout.form.columns, bad=[line]), layout, source)
 
     def _examined(self, segment: lines.Segment, layout: _Layout, source: S3Object) -> Piece:

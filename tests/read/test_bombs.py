@@ -18,6 +18,12 @@ BOMBS = {
     "quotes without end": (b"dstport,action\n", b'"' * 2**20, 1024, "0|0|a line is longer than 8,388,608 bytes"),
     "lines of millions of commas": (b"dstport,action\n", b"," * 8_000_000 + b"\n", 3, "3|0|None"),
     "JSON without end": (b'{"message":"', b"a" * 2**20, 1024, "0|0|a line is longer than 8,388,608 bytes"),
+    "JSON of nothing": (
+        b'{"message":"' + ACCEPTED[:-1] + b'"}',
+        b'{"logEvents":[' + b"{}," * 2_700_000 + b"{}]}\n",
+        2,
+        "2|0|None",
+    ),
     "nested JSON": (
         b'{"message":"' + ACCEPTED[:-1] + b'"}',
         (b'{"a":' * 200_000 + b"1" + b"}" * 200_000) + b"\n",

@@ -154,6 +154,11 @@ def test_what_comes_after_a_whole_piece_of_nothing_tells(piece_bytes: int) -> No
     assert (reading.records, reading.skipped) == ([{"dstport": 443, "action": "A", "row": 3}], 3)
 
 
+def test_a_header_of_more_names_than_there_are_fields_is_none() -> None:
+    assert read(b"dstport " * 1000 + b"\n").error is None
+    assert isinstance(read(b"dstport " * 1001 + b"\n").error, Unrecognised)
+
+
 def test_a_header_alone_tells() -> None:
     (form,) = read(V2).forms
     assert (form.columns, form.told_by) == (DEFAULTS, HEADER)

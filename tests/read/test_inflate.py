@@ -176,3 +176,21 @@ def test_what_inflates_without_end_is_read_to_a_limit(monkeypatch: pytest.Monkey
     with pytest.raises(ReadError, match=r"it inflates to more than 2,097,152 bytes: the rest was not read"):
         sizes.extend(map(len, inflated(Stream(stored))))
     assert sum(sizes) <= 2 * 2**20
+
+
+def test_the_layers_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = gzip.compress(b"a" * 2**20, 0) * 2
+    monkeypatch.setattr(inflating, "MOST_BYTES", 4 * 2**20)
+    with pytest.raises(ReadError, match=r"it inflates to more than 4,194,304 bytes: the rest was not read"):
+        list(inflated(Stream(gzip.compress(inner))))
+    monkeypatch.setattr(inflating, "MOST_BYTES", 5 * 2**20)
+    assert sum(map(len, inflated(Stream(gzip.compress(inner))))) == 2 * 2**20
+
+
+def test_members_without_end_are_read_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflating, "MOST_MEMBERS", 100)
+    empty = gzip.compress(b"")
+    for stored in (empty * 101, gzip.compress(empty * 100)):
+        with pytest.raises(ReadError, match=r"it has more than 100 members of gzip: the rest was not read"):
+            list(inflated(Stream(stored)))
+    assert list(inflated(Stream(empty * 100))) == []

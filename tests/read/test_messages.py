@@ -45,6 +45,10 @@ OBJECTS = {
     "no newline between": b"".join(map(direct, (FIRST, SECOND, THIRD))),
     "both": direct(FIRST) + direct(SECOND) + b"\n" + direct(THIRD),
     "CRLF": b"".join(direct(message) + b"\r\n" for message in (FIRST, SECOND, THIRD)),
+    "blanks between": b" ".join(direct(message) for message in (FIRST, SECOND, THIRD)),
+    "blanks within": b"".join(direct(message).replace(b"{", b"{ ") for message in (FIRST, SECOND, THIRD)),
+    "many blank lines first": b"\n" * 100 + b"\n".join(direct(message) for message in (FIRST, SECOND, THIRD)),
+    "the key twice": b'{"message":"x","message":"%s"}' % FIRST.encode() + direct(SECOND) + direct(THIRD),
     "a newline within": b"".join(direct(message + "\n") + b"\n" for message in (FIRST, SECOND, THIRD)),
     "more in it": b'{"message": "%s", "timestamp": 1418530070000, "n": {"a": [1]}}\n' % FIRST.encode()
     + direct(SECOND)
@@ -63,8 +67,9 @@ OBJECTS = {
 def test_every_record_of_an_object(name: str, most: int) -> None:
     for stored in (OBJECTS[name], gzip.compress(OBJECTS[name])):
         reading = read(stored, most=most)
-        assert reading.records == [values | {"row": row} for row, values in enumerate(VALUES)]
-        assert (reading.bad, reading.skipped, reading.error) == ([], 0, None)
+        first = 100 if name == "many blank lines first" else 0
+        assert reading.records == [values | {"row": row} for row, values in enumerate(VALUES, first)]
+        assert (reading.bad, reading.skipped, reading.error) == ([], first, None)
 
 
 def test_what_has_no_record_is_kept_where_it_stands() -> None:
@@ -90,6 +95,19 @@ def test_what_has_no_record_is_kept_where_it_stands() -> None:
         (5, json_reason, '{"id": "1"}'),
         (6, json_reason, '{"message": "a"'),
     ]
+
+
+def test_records_beside_what_is_none() -> None:
+    """Objects of one line go through each for itself."""
+    line = direct(FIRST) + b" " + b'{"a": 1}' + b" " + direct(SECOND) + b" rest\n"
+    reading = read(line + direct(THIRD))
+    assert [record["row"] for record in reading.records] == [0, 2, 4]
+    assert [(bad.row, bad.text) for bad in reading.bad] == [(1, '{"a": 1}'), (3, " rest")]
+
+
+def test_any_bytes_stay_what_they_are() -> None:
+    (bad,) = read(direct(FIRST) + b"\n" + direct(SECOND).replace(b"ACCEPT", b"\xff")).bad
+    assert (bad.row, bad.reason, bad.exact) == (1, "action: invalid UTF-8 at byte 0 of the field", False)
 
 
 def test_bad_records_within() -> None:
