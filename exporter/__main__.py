@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from exporter import __version__
 from exporter.errors import ConfigError, ExporterError
+from exporter.logs import CONTROL
 
 _CONFIG_FAULT, _FAILED = 2, 1
 
@@ -93,11 +94,17 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        _tell(str(error))
         sys.exit(_CONFIG_FAULT)
     except ExporterError as error:
-        sys.stderr.write(f"error: {error}\n")
+        _tell(f"error: {error}")
         sys.exit(_FAILED)
+
+
+def _tell(text: str) -> None:
+    """To standard error, line by line; keys and answers of servers in it cannot steer a terminal."""
+    for line in text.split("\n"):
+        sys.stderr.write(f"{line.translate(CONTROL)}\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     ├── LedgerError        the ledger cannot be used (fatal at start)
     ├── SourceError        an object could not be fetched this time (retried by policy, then at a later pass)
     │   └── ObjectGone     the object no longer exists (set aside)
+    │       └── Overwritten    it has a new version (which is done in its place)
     ├── ReadError          the object is not what it should be (set aside with the reason, never retried by itself)
     │   ├── Unrecognised   it is nothing that is read: no header, an unknown container, a line without end
     │   └── Damaged        it breaks off: what stands before `position` was read and goes on its way
@@ -18,7 +19,13 @@ An error is fatal at start, retried by a named policy, or counted and kept.  Its
 what was expected and, where somebody can do something about it, what.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.flow import S3Object
 
 
 class ExporterError(Exception):
@@ -53,6 +60,14 @@ class SourceError(ExporterError):
 
 class ObjectGone(SourceError):
     """The object was deleted between its listing and its reading."""
+
+
+class Overwritten(ObjectGone):
+    """The object was overwritten; `now` is what lies there instead."""
+
+    def __init__(self, reason: str, now: S3Object) -> None:
+        self.now = now
+        super().__init__(reason)
 
 
 class ReadError(ExporterError):

@@ -1,10 +1,11 @@
 """The values that travel between the stages; each stage knows these and nothing of the others."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,14 @@ class ByteStream(Protocol):
         ...  # pragma: no cover
 
 
+class Objects(Protocol):
+    """Gives an object's bytes."""
+
+    def open(self, source: S3Object) -> AbstractContextManager[ByteStream]:
+        """The stored bytes, from the start."""
+        ...  # pragma: no cover
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """The distinct addresses of a batch; the physical code of an address column is a position in here.
@@ -61,11 +70,23 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no record: its row in the file, why, and its text (undecodable bytes as U+FFFD)."""
+    """A line that is no record: its row in the file, why, and its text.
+
+    `exact` says that this is the line as it stood: not where it breaks off, nor where bytes of it are no UTF-8 and
+    U+FFFD stands for them.
+    """
 
     row: int
     reason: str
     text: str
+    exact: bool = True
+
+    @classmethod
+    def of(cls, row: int, reason: str, line: bytes) -> Self:
+        """A line of bytes, without its line end."""
+        line = line.rstrip(b"\r")
+        text = line.decode("utf-8", "replace")
+        return cls(row, reason, text, exact=text.encode() == line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +123,25 @@ class Form:
 
 
 Formats = Callable[[S3Object], Iterable[tuple[str, tuple[str, ...]]]]
-"""The formats that an object without a header may have, the best first, each with who says so; asked only then."""
+"""The formats that an object without a header may have, the best first, each with who says so; asked only then.
+
+One without names is none: who says so is then why there is none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A line or a document that could not go out: `text` is what there is of it.
+    """A line or a document that could not go out: `text` is what there is of it, `exact` as in BadLine.
 
-    `format` has the names of a line's fields; None where `text` is a document.
+    `form` tells how a line was read; None where `text` is a document.
     """
 
     source: S3Object
     row: int
     reason: str
     text: str
-    format: tuple[str, ...] | None = None
+    form: Form | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +155,8 @@ class Piece:
 
     def dead_letters(self) -> list[DeadLetter]:
         """One for each bad line."""
-        names = self.form.names
-        return [DeadLetter(self.batch.source, bad.row, bad.reason, bad.text, names) for bad in self.bad]
+        source, form = self.batch.source, self.form
+        return [DeadLetter(source, bad.row, bad.reason, bad.text, form, bad.exact) for bad in self.bad]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +223,10 @@ class DeadLetters(Protocol):
 
     def keep(self, letters: list[DeadLetter]) -> None:
         """Durable when it returns."""
+        ...  # pragma: no cover
+
+    def supersede(self, source: S3Object, before: datetime) -> None:
+        """The object was read again, whole: its letters kept before then are no longer true."""
         ...  # pragma: no cover
 
 

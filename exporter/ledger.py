@@ -165,13 +165,10 @@ class Ledger:
         return date.fromisoformat(rows[0][0]) if rows else None
 
     def raise_floor(self, source_id: str, day: date) -> bool:
-        """After a pass whose objects were all begun and ended: nothing before `day` is looked for any more.
+        """After a pass whose objects were all begun: nothing before `day` is listed any more.
 
-        Never back, and never past the day of an object (of any source) that is undone or under way.  Whether it moved.
+        Never back; whether it moved.  What is undone is `waiting`, whatever its day.
         """
-        ((oldest,),) = self._run("SELECT min(time) FROM object WHERE state IN ('under way', 'undone')")
-        if oldest is not None:
-            day = min(day, datetime.fromtimestamp(oldest, UTC).date())
         moved = self._change(
             "INSERT INTO source (id, first_seen, floor) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
             "SET floor = excluded.floor WHERE coalesce(floor, '') < excluded.floor",
@@ -233,14 +230,27 @@ class Ledger:
             *(json.dumps(list(states)), limit),
         )
 
-    def summary(self) -> Summary:
-        """Counts over all that the ledger still remembers."""
-        rows = self._run("SELECT state, count(*), sum(records), max(time) FROM object GROUP BY state")
+    def summary(self, buckets: Sequence[str] | None = None) -> Summary:
+        """Counts over all that the ledger still remembers, or what it does of these buckets."""
+        rows = self._run(
+            "SELECT state, count(*), sum(records), max(time) FROM object JOIN bucket ON number = bucket "
+            "WHERE ?1 IS NULL OR name IN (SELECT value FROM json_each(?1)) GROUP BY state",
+            None if buckets is None else json.dumps(buckets),
+        )
         newest = max((row[3] for row in rows if row[0] in {State.DONE, State.DAMAGED}), default=None)
         return Summary(
             objects={State(row[0]): row[1] for row in rows},
             records=sum(row[2] for row in rows),
             newest=None if newest is None else datetime.fromtimestamp(newest, UTC),
+        )
+
+    def expect(self, source: S3Object) -> None:
+        """An object that no listing may come by is undone, where it is not known yet."""
+        self._run("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", source.bucket)
+        self._run(
+            "INSERT INTO object (id, bucket, state, time, place) VALUES "
+            "(?, (SELECT number FROM bucket WHERE name = ?), 'undone', ?, ?) ON CONFLICT DO NOTHING",
+            *(source.id_prefix, source.bucket, int(source.time.timestamp()), place_of(source)),
         )
 
     # What becomes of an object ----------------------------------------------------------------------------------------
@@ -280,8 +290,10 @@ class Ledger:
         """It was left undone for a cause that is not its own (a stop, an output that refuses); no failure counts."""
         self._end(source, State.UNDONE, reason or None)
 
-    def set_aside(self, source: S3Object, reason: str) -> None:
-        """It will not be tried again by itself."""
+    def set_aside(self, source: S3Object, reason: str, instead: S3Object | None = None) -> None:
+        """It will not be tried again by itself; what lies there instead will, whether or not a listing comes by it."""
+        if instead:
+            self.expect(instead)
         self._end(source, State.SET_ASIDE, reason)
 
     def prune(self, bucket: str, floor: date) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from exporter.errors import LedgerError
@@ -25,6 +25,13 @@ _ANEW = (
 
 _RETRY = f"UPDATE object SET {_ANEW} WHERE state IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own text
 
+_OF_BUCKETS = "(? IS NULL OR bucket IN (SELECT number FROM bucket WHERE name IN (SELECT value FROM json_each(?))))"
+
+_ELSEWHERE = (
+    "SELECT name, count(*) FROM object JOIN bucket ON number = bucket "  # noqa: S608 - our own text
+    f"WHERE state IN (SELECT value FROM json_each(?)) AND NOT {_OF_BUCKETS}"
+)
+
 _KEY = "substr(place, 1, length(?)) = ? AND ? IN ('', (SELECT name FROM bucket WHERE number = object.bucket))"
 
 _AGAIN = (
@@ -34,16 +41,27 @@ _AGAIN = (
 )
 
 
-def retry(path: Path, states: Sequence[State]) -> int:
+def retry(path: Path, states: Sequence[State], buckets: Iterable[str] | None = None) -> int:
     """Makes all objects in `states` undone, as if they had never failed, for the next pass; how many those are.
+
+    Only those of `buckets`, where these are given.  Raises LedgerError where the ledger cannot be used.
+    """
+    with explained(path), as_guest(path) as database:
+        return database.execute(f"{_RETRY} AND {_OF_BUCKETS}", (_json(states), *_among(buckets))).rowcount
+
+
+def elsewhere(path: Path, states: Sequence[State], buckets: Iterable[str], key: str = "") -> dict[str, int]:
+    """Buckets that are none of `buckets`, with how many objects in `states` each has, of `key` alone where it is given.
 
     Raises LedgerError where the ledger cannot be used.
     """
+    narrowed, values = (f" AND {_KEY}", _values(key)) if key else ("", ())
     with explained(path), as_guest(path) as database:
-        return database.execute(_RETRY, (_json(states),)).rowcount
+        query = f"{_ELSEWHERE}{narrowed} GROUP BY name ORDER BY name"
+        return dict(database.execute(query, (_json(states), *_among(buckets), *values)).fetchall())
 
 
-def retry_keys(path: Path, keys: Mapping[str, Sequence[S3Object]]) -> int:
+def retry_keys(path: Path, keys: Mapping[str, Sequence[S3Object]], buckets: Iterable[str] | None = None) -> int:
     """The same for the objects of these keys (s3://BUCKET/KEY, or a key in any bucket), the waiting ones included.
 
     Every version of an object that the ledger knows is meant.  Where it knows none to try again, it is the key's
@@ -52,7 +70,9 @@ def retry_keys(path: Path, keys: Mapping[str, Sequence[S3Object]]) -> int:
     """
     with explained(path), as_guest(path) as database:
         changed = {
-            key: database.execute(f"{_RETRY} AND {_KEY}", (_json(RETRIED), *_values(key))).rowcount
+            key: database.execute(
+                f"{_RETRY} AND {_OF_BUCKETS} AND {_KEY}", (_json(RETRIED), *_among(buckets), *_values(key))
+            ).rowcount
             or sum(_again(database, source) for source in done)
             for key, done in keys.items()
         }
@@ -78,5 +98,11 @@ def _values(key: str) -> tuple[str, str, str]:
     return begins, begins, bucket
 
 
-def _json(states: Sequence[State]) -> str:
-    return json.dumps(list(states))
+def _among(buckets: Iterable[str] | None) -> tuple[str | None, str | None]:
+    """Values for `_OF_BUCKETS`."""
+    names = None if buckets is None else _json(buckets)
+    return names, names
+
+
+def _json(texts: Iterable[str]) -> str:
+    return json.dumps(list(texts))

@@ -1,27 +1,18 @@
 """START HERE: one object through all stages, from its bytes in S3 to the ledger's word that it is done."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Event
 from time import monotonic
-from typing import Protocol
 
 from exporter import counting
 from exporter.ecs.document import Encoder
-from exporter.errors import ObjectGone, ReadError, SinkError, SourceError, Stopped
-from exporter.flow import Batch, ByteStream, DeadLetters, Delivery, Outcome, S3Object, Sink
+from exporter.errors import ObjectGone, Overwritten, ReadError, SinkError, SourceError, Stopped
+from exporter.flow import Batch, ByteStream, DeadLetters, Delivery, Objects, Outcome, S3Object, Sink
 from exporter.ledger import Ledger
 from exporter.metrics import Metrics
 from exporter.read.reader import Reader
-
-
-class Objects(Protocol):
-    """Gives an object's bytes."""
-
-    def open(self, source: S3Object) -> AbstractContextManager[ByteStream]:
-        """The stored bytes, from the start."""
-        ...  # pragma: no cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +32,14 @@ class Stages:
 
 def take(source: S3Object, stages: Stages) -> None:
     """One object, from `under way` to done, damaged, set aside or undone; Stopped is raised again once it is undone."""
-    stages.ledger.begin(source)
+    attempt, begun = stages.ledger.begin(source), datetime.now(UTC)
     try:
         outcome = carry(source, stages)
+        if attempt > 1 and not outcome.damage:
+            stages.dead_letters.supersede(source, begun)
     except (ObjectGone, ReadError) as error:
-        stages.ledger.set_aside(source, str(error))
+        instead = error.now if isinstance(error, Overwritten) else None
+        stages.ledger.set_aside(source, str(error), instead)
         counting.ended("set aside", source, stages.metrics, error)
     except SourceError as error:
         counting.ended(stages.ledger.fail(source, str(error)), source, stages.metrics, error)

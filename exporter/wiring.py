@@ -172,10 +172,25 @@ def _formats(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops)
 
 
 def _known_regions(config: Config, aws: boto3.Session) -> frozenset[str]:
-    """AWS's regions, as far as boto3 knows them, and those of the configuration; no other one is ever called."""
-    named = (*config.enrich.ec2.regions, *(each.region for each in config.source.s3), aws.region_name)
-    known = (aws.get_available_regions("ec2", each) for each in aws.get_available_partitions())
-    return frozenset(filter(None, named)).union(*known)
+    """The regions of the configuration, and those that boto3 knows in the same partitions: no other one is ever called.
+
+    A key's region is what somebody wrote, and a request carries a token of this partition's.
+    """
+    named = {*config.enrich.ec2.regions, *(each.region for each in config.source.s3), aws.region_name, _here(aws)}
+    regions = frozenset(filter(None, named))
+    return regions.union(*(aws.get_available_regions("ec2", each) for each in map(_partition(aws), regions)))
+
+
+def _partition(aws: boto3.Session) -> Callable[[str], str]:
+    """The partition of a region; of one that boto3 cannot place, the usual one."""
+
+    def of(region: str) -> str:
+        try:
+            return aws.get_partition_for_region(region)
+        except BotoCoreError:
+            return "aws"
+
+    return of
 
 
 def buckets(config: Config, aws: boto3.Session) -> "dict[str, S3Client]":

@@ -104,7 +104,7 @@ DERIVED_MEANING = {
     "flow.locality": "internal where both ends are, external where both are known and one is",
     "orchestrator.type": "ecs, where the record names an ECS cluster",
     "aws.s3": "bucket and key of the object",
-    "log.offset": "the line in the object, the header being 0",
+    "log.offset": "the line in the object, the header being 0; the log event in JSON and the row in Parquet, from 0",
     "log.file.path": "the file, in documents of `convert`",
     "aws.vpcflow.tcp_flags_array": "the names of the flags, in bit order; none for 0",
     "aws.vpcflow.vpc_name": "the Name tag of the reporting interface's VPC",

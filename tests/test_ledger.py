@@ -268,18 +268,34 @@ def test_a_marker_moves_on_and_never_back_and_is_there_again_after_a_restart(pat
         assert ledger.move_marker(SOURCE, "🌍")  # behind ü by its bytes, as S3 has it
 
 
-@pytest.mark.parametrize("state", [State.UNDER_WAY, State.UNDONE])
-def test_the_floor_never_passes_what_is_not_ended(ledger: Ledger, state: State) -> None:
+def test_what_is_undone_holds_no_floor_and_is_waiting_below_it(ledger: Ledger, clock: Clock) -> None:
+    """Else an object of a bucket that nobody reads any more would have all others listed from its day on for ever."""
     old = stored("old", datetime(2026, 10, 30, 23, 55, tzinfo=UTC))
     ledger.begin(old)
-    if state is State.UNDONE:
-        ledger.fail(old, "no connection")
-    assert ledger.raise_floor(SOURCE, date(2026, 11, 1))
-    assert ledger.floor(SOURCE) == date(2026, 10, 30)
-    ledger.begin(old)
-    ledger.finish(Outcome(old))
+    ledger.fail(old, "no connection")
     assert ledger.raise_floor(SOURCE, date(2026, 11, 1))
     assert ledger.floor(SOURCE) == date(2026, 11, 1)
+    assert ledger.prune("logs", date(2026, 11, 1)) == 0
+    clock.ahead(days=1)
+    assert list(ledger.waiting("logs")) == [old]
+
+
+def test_what_is_expected_is_waiting_unless_it_is_known(ledger: Ledger) -> None:
+    new, known = stored("new", NOON), stored("known", NOON)
+    ledger.begin(known)
+    ledger.finish(Outcome(known))
+    for item in (new, new, known):
+        ledger.expect(item)
+    assert list(ledger.waiting("logs")) == [new]
+    assert ledger.begin(new) == 1
+
+
+def test_a_summary_of_some_buckets(ledger: Ledger) -> None:
+    for bucket in ("logs", "other", "other"):
+        ledger.begin(stored(f"a {ledger.summary().objects}", NOON, bucket=bucket))
+    assert ledger.summary().objects == {State.UNDER_WAY: 3}
+    assert ledger.summary(["other"]).objects == {State.UNDER_WAY: 2}
+    assert ledger.summary([]).objects == {}
 
 
 def test_what_is_done_is_forgotten_below_the_floor_and_the_rest_after_90_days(ledger: Ledger, clock: Clock) -> None:

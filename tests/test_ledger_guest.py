@@ -14,7 +14,7 @@ from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import Ledger, State
 from exporter.ledger_file import MIGRATIONS, as_guest, open_to_write
-from exporter.ledger_guest import FAILED, RETRIED, retry, retry_keys
+from exporter.ledger_guest import FAILED, RETRIED, elsewhere, retry, retry_keys
 
 LONG_AGO = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -46,6 +46,22 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 def waiting(ledger: Ledger) -> set[str]:
     return {source.key.removeprefix("AWSLogs/") for source in ledger.waiting("logs")}
+
+
+def test_only_those_of_the_buckets_that_are_read(path: Path, ledger: Ledger) -> None:
+    sold = [stored("aside", "sold"), stored("other", "sold"), stored("x", "gone")]
+    for item in sold:
+        ledger.begin(item)
+        ledger.set_aside(item, "no header")
+    assert elsewhere(path, FAILED, ["logs"]) == {"gone": 1, "sold": 2}
+    assert elsewhere(path, FAILED, ["logs", "gone"], "AWSLogs/aside") == {"sold": 1}
+    assert elsewhere(path, [State.UNDONE], ["logs"]) == {}
+    assert retry(path, FAILED, ["logs", "gone", "new"]) == 3
+    assert elsewhere(path, FAILED, ["logs"]) == {"sold": 2}
+    with pytest.raises(LedgerError, match="nothing was changed, for there is nothing to try again under AWSLogs/other"):
+        retry_keys(path, {"AWSLogs/other": ()}, ["logs"])
+    assert retry_keys(path, {"AWSLogs/other": ()}, ["logs", "sold"]) == 1
+    assert list(ledger.waiting("sold")) == sold[1:2]
 
 
 def test_all_that_failed_or_all_that_is_kept_back(path: Path, ledger: Ledger) -> None:

@@ -17,7 +17,7 @@ logs.configure(Log(level=sys.argv[1], format=sys.argv[2]))
 log = logging.getLogger("exporter.pipeline")
 log.debug("a detail")
 log.info("%s is done", "s3://logs/a")
-log.warning("%s is odd", "s3://logs/a\\nb\\x1b[2Jc\\x9bd\\te \u00e9")
+log.warning("%s is odd", "s3://logs/a\\nb\\x1b[2Jc\\x9bd\\te \u00e9\\u202e\\ufeff")
 logging.getLogger("urllib3.connectionpool").info("a call")
 logging.getLogger("elastic_transport.transport").warning("a library's warning")
 warnings.warn("an old option", stacklevel=1)
@@ -41,7 +41,7 @@ def test_text() -> None:
     events = [stamp.sub("", line) for line in lines if stamp.match(line)]
     assert events[:3] == [
         "INFO    exporter.pipeline: s3://logs/a is done",
-        r"WARNING exporter.pipeline: s3://logs/a\x0ab\x1b[2Jc\x9bd" + "\te \u00e9 is odd",
+        r"WARNING exporter.pipeline: s3://logs/a\x0ab\x1b[2Jc\x9bd" + "\te \u00e9" + r"\u202e\ufeff is odd",
         "WARNING elastic_transport.transport: a library's warning",
     ]
     assert events[3] == "WARNING py.warnings: <string>:14: UserWarning: an old option"
@@ -56,7 +56,7 @@ def test_every_line_is_json_of_ecs() -> None:
     events = [json.loads(line) for line in lines]
     assert [(event["log.level"], event["message"]) for event in events[:2]] == [
         ("info", "s3://logs/a is done"),
-        ("warning", "s3://logs/a\nb\x1b[2Jc\x9bd\te \u00e9 is odd"),
+        ("warning", "s3://logs/a\nb\x1b[2Jc\x9bd\te \u00e9\u202e\ufeff is odd"),
     ]
     assert {event["log"]["logger"] for event in events} == {
         "exporter.pipeline",

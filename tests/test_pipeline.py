@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -14,7 +14,7 @@ import pytest
 
 from exporter.ecs.document import Encoder
 from exporter.enrich.ends import enrich
-from exporter.errors import LedgerError, ObjectGone, Refused, SourceError, Stopped
+from exporter.errors import LedgerError, ObjectGone, Overwritten, Refused, SourceError, Stopped, Unavailable
 from exporter.fields import DEFAULT_FORMAT
 from exporter.flow import Body, Delivered, Delivery, S3Object
 from exporter.ledger import FIRST_WAIT, Entry, Ledger, State
@@ -23,6 +23,7 @@ from exporter.pipeline import Stages, take
 from exporter.read.reader import Reader
 from exporter.sink.dead_letter import DeadLetterFile
 from exporter.sink.files import FilesSink
+from exporter.sink.kept_letters import read
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 SOURCE = S3Object("logs", "AWSLogs/1/a.log.gz", "e1", 100, NOON, "123456789012", "eu-west-1")
@@ -115,8 +116,8 @@ class Rig:
 
     def letters(self) -> list[tuple[int, str]]:
         path = self.folder / "dead-letters.ndjson"
-        lines = path.read_text().splitlines() if path.is_file() else []
-        return [(letter["row"], letter["reason"]) for letter in map(json.loads, lines)]
+        letters = read(path) if path.is_file() else ()
+        return [(letter.row, letter.reason) for letter in letters if not letter.superseded]
 
     def kept(self) -> list[tuple[State, str]]:
         return [(entry.state, entry.reason) for entry in self.ledger.kept()]
@@ -228,6 +229,26 @@ def test_what_is_gone_is_set_aside(rig: Rig) -> None:
     assert rig.kept() == [(State.SET_ASIDE, "it was deleted")]
     assert rig.comes_again_after() is None
     rig.counted(set_aside=1)
+
+
+def test_what_lies_there_instead_is_done_in_its_place(rig: Rig) -> None:
+    """Its day may be one that no listing comes by any more."""
+    newer = replace(SOURCE, etag="newer")
+    rig.take(Bytes(b"", failing(Overwritten("it was overwritten", newer))))
+    assert rig.kept() == [(State.UNDONE, ""), (State.SET_ASIDE, "it was overwritten")]
+    assert list(rig.ledger.waiting("logs")) == [newer]
+    rig.counted(set_aside=1)
+
+
+def test_letters_of_an_earlier_attempt_are_no_longer_true_once_it_was_read_whole(rig: Rig) -> None:
+    rig.take(Bytes(text(HEADER, BAD, GOOD)), RefusingSink(Unavailable("away")))
+    assert [row for row, _ in rig.letters()] == [1]
+    rig.take(Bytes(gzip.compress(text(HEADER, GOOD, GOOD), 0)[:-9]))
+    assert rig.ledger.summary().objects == {State.DAMAGED: 1}
+    assert 1 in [row for row, _ in rig.letters()]
+    rig.ledger.expect(SOURCE)
+    rig.take(Bytes(text(HEADER, GOOD, BAD)))
+    assert [row for row, _ in rig.letters()] == [2]
 
 
 def test_a_failing_source_leaves_it_undone_for_a_while(rig: Rig) -> None:

@@ -333,3 +333,18 @@ def test_nothing_is_sent_before_ec2_has_answered_once(tmp_path: Path, caplog: py
     assert value("inventory_refreshes_total", outcome="failed") == 1
     assert value("polls_total", outcome="ok") + value("polls_total", outcome="failed") == 0
     assert "needs credentials with the permission ec2:DescribeNetworkInterfaces" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("region", "others"),
+    [("us-east-1", {"cn-north-1", "us-iso-east-1", "us-gov-west-1"}), ("cn-north-1", {"us-east-1", "us-gov-west-1"})],
+)
+def test_no_key_leads_a_request_into_another_partition(region: str, others: set[str]) -> None:
+    text = (
+        "source: {s3: [{bucket: logs}]}\noutput: {files: {folder: ./documents}}\nstate: {folder: ./state}\n"
+        f"aws: {{region: {region}}}\n"
+    )
+    config = parse(text, "t.yaml", {})
+    known = wiring._known_regions(config, wiring.session(config))  # noqa: SLF001 - what a key's region is compared with
+    assert region in known
+    assert not known & others

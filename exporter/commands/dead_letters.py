@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,14 +17,20 @@ from exporter.commands.local import named_fields
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.commands.replay import replay_letters, replaying
 from exporter.commands.tally import Tally
+from exporter.config import Config
 from exporter.errors import ExporterError
-from exporter.sink.dead_letter import NAME, KeptLetter, read
+from exporter.logs import CONTROL
+from exporter.sink.dead_letter import NAME
+from exporter.sink.kept_letters import KeptLetter, read
 
 _ID = re.compile(r"-[A-Za-z0-9_-]{15}[0-9a-f]{8}")
 """A letter's id that looks like an option, which one of 64 objects has."""
 
 _TOLD = 50
 """Letters that are told one by one after a replay."""
+
+_IN_JSON = {code: json.dumps(chr(code))[1:-1] for code in CONTROL if code >= 127}  # noqa: PLR2004 - see below
+"""What CONTROL names and JSON leaves as it stands (ASCII's last, and all beyond), in JSON's own escapes."""
 
 dead_letters = typer.Typer(
     name="dead-letters",
@@ -65,7 +71,7 @@ Since = Annotated[
     typer.Option("--since", metavar="TIME", help="Only those kept since then: 2026-01-31T12:00:00Z, or a day."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, the newest.")]
-WithReplayed = Annotated[bool, typer.Option("--all", help="Those too that went out since.")]
+WithReplayed = Annotated[bool, typer.Option("--all", help="Those too that went out since, or are superseded.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Each as JSON on a line of its own, with its text; no totals.")]
 
 
@@ -80,15 +86,17 @@ def list_letters(  # noqa: PLR0913 - the options of the command line
     all_: WithReplayed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what could not go out and why, the newest last."""
+    """Show what could not go out and why, the newest last.
+
+    superseded: the object was read again since, whole, and the letter from before is no longer true.
+    """
     chosen = _filter(object_, reason, _time(since))
     newest = deque[KeptLetter](maxlen=limit)
-    kinds, replayed = dict.fromkeys(("line", "document"), 0), 0
-    for letter in _letters(_path(config)):
-        if chosen(letter) and (all_ or not letter.replayed):
+    counts = Counter[str]()
+    for letter in _letters(_path(loaded(config))):
+        if chosen(letter) and (all_ or letter.waits):
             newest.append(letter)
-            kinds[letter.kind] += 1
-            replayed += letter.replayed
+            counts.update((letter.kind, _since(letter)))
     if as_json:
         for letter in newest:
             typer.echo(json.dumps(_entry(letter)))
@@ -96,21 +104,27 @@ def list_letters(  # noqa: PLR0913 - the options of the command line
     if not newest:
         say("There are no such dead letters." if object_ or reason or since else "There are no dead letters.")
         return
-    heads = ("id", "time", "object", "row", "kind", "reason", *(["went out"] if all_ else []))
+    heads = ("id", "time", "object", "row", "kind", "reason", *(["since"] if all_ else []))
     show_table(heads, (_row(letter, all_=all_) for letter in newest))
-    say(_totals(kinds, replayed, len(newest)))
+    say(_totals(counts, len(newest)))
 
 
 def _row(letter: KeptLetter, *, all_: bool) -> tuple[object, ...]:
-    out = ["yes" if letter.replayed else "no"] if all_ else []
-    return letter.id, _shown(letter.time), letter.place, letter.row, letter.kind, letter.reason, *out
+    since = [_since(letter)] if all_ else []
+    return letter.id, _shown(letter.time), letter.place, letter.row, letter.kind, letter.reason, *since
 
 
-def _totals(kinds: dict[str, int], replayed: int, shown: int) -> str:
-    total = sum(kinds.values())
-    out = f", {replayed:,} of them went out since" if replayed else ""
+def _since(letter: KeptLetter) -> str:
+    """What became of it, if anything did."""
+    return "superseded" if letter.superseded else "went out" if letter.replayed else ""
+
+
+def _totals(counts: Counter[str], shown: int) -> str:
+    total = counts["line"] + counts["document"]
+    out = f", {counts['went out']:,} of them went out since" if counts["went out"] else ""
+    untrue = f", {counts['superseded']:,} of them superseded" if counts["superseded"] else ""
     more = f"; {total - shown:,} older ones are not shown, see --limit" if total > shown else ""
-    return f"{counted(kinds['line'], 'line')} and {counted(kinds['document'], 'document')}{out}{more}"
+    return f"{counted(counts['line'], 'line')} and {counted(counts['document'], 'document')}{out}{untrue}{more}"
 
 
 @dead_letters.command("show", cls=_WithIds)
@@ -120,33 +134,43 @@ def show_letters(
     config: ConfigPath = CONFIG_PATH,
 ) -> None:
     """Show all of a letter, its text whole."""
-    path = _path(config)
+    path = _path(loaded(config))
     _check(ids, path)
     for letter in _letters(path):
         if letter.id in ids:
-            say(f"id      {letter.id}")
-            say(f"time    {_shown(letter.time)}")
-            say(f"object  {letter.place}")
-            say(f"etag    {letter.etag}")
-            say(f"row     {letter.row}")
-            say(f"kind    {letter.kind}")
-            say(f"reason  {letter.reason}")
-            if letter.kind == "line":
-                say(f"format  {' '.join(letter.format) if letter.format else 'not known'}")
-            if letter.replayed:
-                say("replay  went out since")
-            if letter.text_bytes is not None:
-                say(f"text    the first {len(letter.text.encode('utf-8', 'replace')):,} of {letter.text_bytes:,} bytes")
-            say("")
-            typer.echo(_pretty(letter) + "\n")
+            for label, text in _told(letter):
+                say(f"{label:<9} {text}")
+            typer.echo(f"\n{_pretty(letter)}\n")
+
+
+def _told(letter: KeptLetter) -> Iterator[tuple[str, object]]:
+    """All of a letter but its text, line by line."""
+    yield "id", letter.id
+    yield "time", _shown(letter.time)
+    yield "object", letter.place
+    yield "etag", letter.etag
+    yield "row", letter.row
+    yield "kind", letter.kind
+    yield "reason", letter.reason
+    if letter.kind == "line":
+        yield "container", letter.container or "not known"
+        yield "format", " ".join(letter.format) if letter.format else "not known"
+    if since := _since(letter):
+        yield "since", since
+    if not letter.exact:
+        yield "text", "not the line as it was written: bytes of it are missing or are no text"
+    if letter.text_bytes is not None:
+        there = len(letter.text.encode("utf-8", "replace"))
+        yield "text", f"the first {there:,} of {letter.text_bytes:,} bytes"
 
 
 def _pretty(letter: KeptLetter) -> str:
-    """A document with a line for each value, a line as it stands."""
+    """A document with a line for each value, still JSON; a line as it stands."""
     if letter.kind == "document":
         try:
-            return json.dumps(json.loads(letter.text), indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
-        except ValueError:  # it was cut, or is no JSON, which then is why it is here
+            text = json.dumps(json.loads(letter.text), indent=2, ensure_ascii=False)
+            return text.translate(_IN_JSON).encode("utf-8", "backslashreplace").decode()
+        except (ValueError, RecursionError):  # it was cut, or is no JSON, which then is why it is here
             pass
     return printable(letter.text)
 
@@ -169,32 +193,41 @@ def replay(  # noqa: PLR0913 - the options of the command line
 ) -> None:
     """Send dead letters again, none of them twice.
 
-    Each has the id that it would always have had.  A line is read again and enriched from what EC2 says now; a document
-    goes out as it stands.  What is refused again stays, and the new reason is told.  A daemon may run meanwhile.  Into
-    a folder (`output.files`), they go into files beside those of their objects.  Exit status 1 where one of those
-    chosen did not go out.
+    Each has the id that it would always have had.  A line is read again just as it was read, and enriched from what EC2
+    says now; a document goes out as it stands.  What is refused again stays, and the new reason is told.  A daemon may
+    run meanwhile, but no other replay.  Exit status 1 where one of those chosen did not go out.
+
+    Into a folder (`output.files`), they go into files beside those of their objects.  There no id keeps a document from
+    standing twice: if the machine dies in the moment between such a file and the note that its letters went out, the
+    next replay writes them once more.  Elasticsearch knows their ids, and takes none of them twice.
     """
     if not (ids or object_ or reason or all_):
         raise typer.BadParameter("which ones? name ids, or --object, --reason or --all")
     settings = loaded(config)
-    path = settings.state.folder / NAME
+    names, path = named_fields(format_), _path(settings)
     _check(ids or [], path)
     named, chosen = set(ids or ()), _filter(object_, reason, None)
     letters = (each for each in _letters(path) if chosen(each) and (each.id in named or not named))
-    wanted = (each for each in letters if named or not each.replayed)
+    wanted = (each for each in letters if named or each.waits)
     tally = Tally(dry_run=dry_run, told=_TOLD)
     try:
         with replaying(settings, dry_run=dry_run) as way:
-            replay_letters(wanted, way, named_fields(format_), tally)
+            replay_letters(wanted, way, names, tally)
     finally:
         for line in tally.lines():
             say(line)
+    if not tally.chosen:
+        say("None was chosen: no dead letter that has yet to go out is like that.")
     if tally.left:
         raise typer.Exit(1)
 
 
-def _path(config: Path) -> Path:
-    return loaded(config).state.folder / NAME
+def _path(settings: Config) -> Path:
+    """The file's; ExporterError where there is not even its folder."""
+    folder = settings.state.folder
+    if not folder.is_dir():
+        raise ExporterError(f"there is no state folder {folder} yet: is it the daemon's? `run` and `once` make one")
+    return folder / NAME
 
 
 def _letters(path: Path) -> Iterator[KeptLetter]:

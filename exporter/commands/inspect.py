@@ -12,6 +12,7 @@ import typer
 
 from exporter import logs
 from exporter.commands import local
+from exporter.commands.listing import say
 from exporter.config import Log
 from exporter.errors import ReadError
 from exporter.fields import BY_COLUMN
@@ -58,7 +59,8 @@ def inspect(
     for file in files:
         seen = _Seen(file)
         seen.look(reader)
-        typer.echo(json.dumps(seen.summary()) if as_json else "\n".join(seen.lines()))
+        for line in [json.dumps(seen.summary())] if as_json else seen.lines():
+            say(line)
         whole = whole and seen.whole
     if not whole:
         raise typer.Exit(1)
@@ -196,10 +198,10 @@ class _Seen:
     def _faults(self) -> Iterator[str]:
         yield _line("bad lines", f"{self.bad:,}")
         for reason, each in sorted(self.reasons.items(), key=lambda item: -item[1].count):
-            yield _line("", f"{each.count:,} x {_shown(reason)}; the first is line {each.row + 1:,}:")
-            yield _line("", f"    {_shown(each.text)[:200]}")
+            yield _line("", f"{each.count:,} x {reason}; the first is line {each.row + 1:,}:")
+            yield _line("", f"    {each.text[:200]}")
         if self.fault:
-            yield _line("NOT READ", _shown(self.fault))
+            yield _line("NOT READ", self.fault)
 
 
 def _line(name: str, text: str) -> str:
@@ -208,7 +210,7 @@ def _line(name: str, text: str) -> str:
 
 def _each(counted: Counter[str], prefix: str = "") -> str:
     """The most frequent values with their counts, and how many there are besides."""
-    parts = [f"{_shown(value)} ({count:,})" for value, count in _ranked(counted)[:_SHOWN]]
+    parts = [f"{value} ({count:,})" for value, count in _ranked(counted)[:_SHOWN]]
     more = len(counted) - len(parts)
     if more:
         parts.append(f"and {more:,}{' or more' * (len(counted) >= _MOST_VALUES)} others")
@@ -229,8 +231,3 @@ def _versions(form: Form) -> str:
     since = Counter(f"v{BY_COLUMN[column].since}" if column in BY_COLUMN else "unknown" for column in form.columns)
     ordered = sorted(since.items(), key=lambda item: (item[0] == "unknown", len(item[0]), item[0]))
     return ", ".join(f"{count} {version}" for version, count in ordered)
-
-
-def _shown(text: str) -> str:
-    """Text that cannot steer a terminal."""
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)

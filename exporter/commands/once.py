@@ -28,14 +28,14 @@ def once(config: ConfigPath = CONFIG_PATH) -> None:
             program.poll()
         except Stopped:
             log.info("stopped before the pass began")
-        whole = _summed_up(program)
+        whole = _summed_up(program, [each.bucket for each in settings.source.s3])
     if not whole or stops.soon.is_set():
         raise typer.Exit(1)
 
 
-def _summed_up(program: wiring.Program) -> bool:
-    """Prints what was done; whether nothing is left undone, now or by an earlier run."""
-    value, left = program.metrics.value, program.ledger.summary().objects
+def _summed_up(program: wiring.Program, buckets: list[str]) -> bool:
+    """Prints what was done; whether nothing of the buckets is left undone, now or by an earlier run."""
+    value, left = program.metrics.value, program.ledger.summary(buckets).objects
     done, damaged, set_aside, failed = (
         value("objects_total", outcome=outcome) for outcome in ("done", "damaged", "set aside", "failed")
     )

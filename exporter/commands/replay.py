@@ -1,42 +1,41 @@
 """Dead letters on their way once more: lines through all stages, documents as they stand.
 
-Letters of one object and format are read together, as one text, and have their rows back before they are encoded: so
-each document has the id that it would always have had.
+Lines of one object that were read alike are read together, each with the row that it had: so each document has the id
+that it would always have had.  `told_apart.py` says how a line is read, and what may not go out at all.
 """
 
-import io
-import json
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from exporter import daemon, wiring
 from exporter.commands.tally import Nowhere, Refused, Tally
+from exporter.commands.told_apart import Reading, hindrance, reading_of
 from exporter.config import Config
 from exporter.ecs.document import Encoder
-from exporter.errors import InventoryError, ReadError, Stopped
-from exporter.flow import Batch, Body, S3Object, Sink
+from exporter.errors import ExporterError, InventoryError, ReadError, Stopped
+from exporter.flow import Batch, Body, Form, Piece, S3Object, Sink
 from exporter.metrics import Metrics
-from exporter.read.dialects import BLANKS, COMMAS, DIALECTS, STAMPED, Dialect
-from exporter.read.reader import Reader
-from exporter.sink.dead_letter import DeadLetterFile, KeptLetter
+from exporter.read.examined import examined
+from exporter.read.lines import examine, header_columns
+from exporter.sink.dead_letter import DeadLetterFile
 from exporter.sink.elasticsearch import ElasticsearchSink
+from exporter.sink.kept_letters import KeptLetter
 from exporter.source.keys import parse_key
+
+LOCK = "replay.lock"
+"""A file in the state folder, locked while a replay is under way."""
 
 _CHUNK_BYTES = 8 * 1024 * 1024
 """Text of letters that is held at a time."""
 
-_LETTER_BYTES = 1000
-"""What a letter takes beside its text."""
-
-_OPENINGS: dict[Dialect, Callable[[Sequence[str]], str]] = {
-    BLANKS: lambda names: " ".join("-" * len(names)),
-    COMMAS: lambda names: ",".join("-" * len(names)),
-    STAMPED: lambda names: f"1970-01-01T00:00:00.000Z {' '.join('-' * len(names))}",
-}
-"""A first line that is a record of any format, without any value: it tells the reader how the others are written."""
+_LETTER_BYTES, _NAME_BYTES = 1000, 100
+"""What a letter takes beside its text, and each name of a format beside its own text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,12 @@ class Way:
 def replaying(config: Config, *, dry_run: bool) -> Iterator[Way]:
     """The configured output, and EC2's inventory at the first line; neither for a dry run.  Signals end it in time.
 
-    Raises ConfigError, Refused and Unavailable where the output cannot be had.
+    Raises ConfigError, Refused and Unavailable where the output cannot be had; ExporterError where another replay is
+    under way.
     """
     metrics, stops, refused = Metrics(), daemon.Stops(), Refused()
-    with daemon.signals(stops, config.grace, partial(daemon.leave, 1)):
+    alone = nullcontext() if dry_run else _alone(config.state.folder / LOCK)
+    with alone, daemon.signals(stops, config.grace, partial(daemon.leave, 1)):
         sink: Sink = Nowhere() if dry_run else wiring.sink_of(config, refused, metrics, stops)
         try:
             if isinstance(sink, ElasticsearchSink):
@@ -75,6 +76,28 @@ def replaying(config: Config, *, dry_run: bool) -> Iterator[Way]:
             )
         finally:
             sink.close()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds the lock on a file; the system gives it back when the process dies."""
+    try:
+        file = path.open("a+")
+    except OSError as error:
+        raise ExporterError(f"{path} cannot be written: {error.strerror}; the daemon's own user may") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ExporterError(
+                f"another replay is under way ({file.read(100).strip() or 'another process'}), and two at once would "
+                f"send letters twice: wait until it has ended. {path} is its lock"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def _enricher(config: Config, metrics: Metrics, stops: daemon.Stops) -> Callable[[Batch], Batch]:
@@ -113,13 +136,16 @@ def replay_letters(letters: Iterable[KeptLetter], way: Way, names: tuple[str, ..
 
 
 def _chunks(letters: Iterable[KeptLetter]) -> Iterator[list[KeptLetter]]:
-    chunk, size = list[KeptLetter](), 0
+    chunk, size, names = list[KeptLetter](), 0, None
     for letter in letters:
         chunk.append(letter)
         size += len(letter.text) + _LETTER_BYTES
+        if letter.format is not names:  # letters that were kept at once share theirs
+            names = letter.format
+            size += sum(len(name) + _NAME_BYTES for name in names or ())
         if size > _CHUNK_BYTES:
             yield chunk
-            chunk, size = [], 0
+            chunk, size, names = [], 0, None
     yield chunk
 
 
@@ -152,19 +178,20 @@ class _Replay:
         self.way.mark([letter.id for letter in self.sent if letter.id not in refused])
 
     def _bodies(self, letters: Sequence[KeptLetter], names: tuple[str, ...]) -> Iterator[Body]:
-        documents, lines = list[KeptLetter](), dict[tuple[tuple[str, ...], Dialect], list[KeptLetter]]()
+        documents, lines = list[KeptLetter](), dict[Reading, list[KeptLetter]]()
         for letter in letters:
             if letter.replayed:
                 self.tally.existing += 1
-            elif reason := _hindrance(letter, names):
+            elif reason := hindrance(letter):
                 self.tally.give_up(letter, reason)
             elif letter.kind == "document":
                 documents.append(letter)
+            elif isinstance(reading := reading_of(letter, names), Reading):
+                lines.setdefault(reading, []).append(letter)
             else:
-                known = names or letter.format or ()
-                lines.setdefault((known, _dialect(letter.text, known)), []).append(letter)
-        for (known, dialect), group in lines.items():
-            for batch in self._read(group, known, dialect):
+                self.tally.give_up(letter, reading)
+        for reading, group in lines.items():
+            if batch := self._read(group, reading):
                 yield from self.way.encoder.encode(self.way.enrich(batch))
         yield from self._documents(documents)
 
@@ -172,7 +199,7 @@ class _Replay:
         """Documents as they stand, in requests of the configured size."""
         held, size = list[bytes](), 0
         for letter in letters:
-            pair = f'{{"create":{{"_id":"{letter.id}"}}}}\n{letter.text}\n'.encode("utf-8", "replace")
+            pair = f'{{"create":{{"_id":"{letter.id}"}}}}\n{letter.text}\n'.encode()
             if held and size + len(pair) > self.way.encoder.request_bytes:
                 yield Body(self.source, b"".join(held), len(held))
                 held, size = [], 0
@@ -182,62 +209,28 @@ class _Replay:
         if held:
             yield Body(self.source, b"".join(held), len(held))
 
-    def _read(self, letters: Sequence[KeptLetter], names: tuple[str, ...], dialect: Dialect) -> Iterator[Batch]:
-        """Lines that are records now, with the rows that they had; the others are refused again."""
-        text = "".join(f"{line}\n" for line in (_OPENINGS[dialect](names), *(letter.text for letter in letters)))
-        reader = Reader(lambda _: [("the dead letter", names)], self.way.original)
-        left, form, reason = dict(enumerate(letters, 1)), None, "it is no record, but blank or a header"
+    def _read(self, letters: Sequence[KeptLetter], reading: Reading) -> Batch | None:
+        """Lines that are records now, with the rows that they had; the others are refused again.  None without any."""
+        left = {letter.row: letter for letter in letters}
+        lines = [each for each in letters if not header_columns(each.text.encode(), reading.dialect)]
+        reasons, batch = dict[int, str](), None
         try:
-            for piece in reader.read(io.BytesIO(text.encode("utf-8", "replace")), self.source):
-                form = form or piece.form
-                if piece.form != form:
-                    reason = "it stands behind a line that names other fields; replay it by its id alone"
-                    break
-                for bad in piece.bad:
-                    self.tally.refuse(left.pop(bad.row), bad.reason)
-                if batch := self._as_before(piece.batch, left):
-                    yield batch
+            if lines:
+                piece = self._piece(lines, reading)
+                reasons, batch = {bad.row: bad.reason for bad in piece.bad}, piece.batch
+                self.sent += [left.pop(row) for row in batch.frame["row"].to_list()]
         except ReadError as error:
-            reason = str(error)
-        for letter in left.values():
-            self.tally.refuse(letter, reason)
+            reasons = {letter.row: str(error) for letter in lines}
+        for row, letter in left.items():
+            self.tally.refuse(letter, reasons.get(row, "it is no record, but blank or a header"))
+        return batch if batch is not None and batch.frame.height else None
 
-    def _as_before(self, batch: Batch, left: dict[int, KeptLetter]) -> Batch | None:
-        """Records without the opening, each with its letter's row; None where there are none.  Takes them of `left`."""
-        frame = batch.frame.filter(batch.frame["row"] > 0)
-        if not frame.height:
-            return None
-        numbers = frame["row"]
-        found = [left.pop(number) for number in numbers.to_list()]
-        self.sent += found
-        rows = numbers.replace_strict(numbers, [letter.row for letter in found], return_dtype=numbers.dtype)
-        return replace(batch, frame=frame.with_columns(rows))
-
-
-def _hindrance(letter: KeptLetter, names: tuple[str, ...]) -> str | None:
-    """Why a letter cannot be tried at all; None where it can."""
-    if letter.text_bytes is not None:
-        return (
-            f"only the first part of its {letter.text_bytes:,} bytes was kept; "
-            f"`objects retry {letter.place}` has the object read again"
-        )
-    if "\n" in letter.text:
-        return f"a line end is part of a value; `objects retry {letter.place}` has the object read again"
-    if letter.kind == "document":
-        return None if _is_document(letter.text) else "its text is no JSON document"
-    if not (names or letter.format):
-        return "its fields are not known; name them with --format"
-    return None
-
-
-def _is_document(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
-
-
-def _dialect(line: str, names: Sequence[str]) -> Dialect:
-    """The first way of writing lines in which this one has as many fields as the format; blanks where none has."""
-    raw = line.encode("utf-8", "replace")
-    return next((each for each in DIALECTS if len(each.split(raw)) == len(names)), BLANKS)
+    def _piece(self, letters: Sequence[KeptLetter], reading: Reading) -> Piece:
+        """The lines, read one by one; none of them is a header, so all of them have one form."""
+        text = "".join(f"{letter.text}\n" for letter in letters).encode()
+        (segment,) = examine(text, 0, reading.columns, reading.dialect)
+        segment.rows = [letters[number].row for number in segment.rows]
+        segment.bad = [replace(bad, row=letters[bad.row].row) for bad in segment.bad]
+        form = Form(reading.dialect.container, reading.columns, "the dead letter")
+        original = self.way.original and reading.as_text
+        return examined(segment, form, reading.dialect.separator, self.source, original=original)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from exporter.flow import Body, DeadLetter, Delivered, S3Object
-from exporter.sink.dead_letter import KeptLetter
+from exporter.sink.kept_letters import KeptLetter
 
 
 @dataclass(slots=True)
@@ -18,6 +19,11 @@ class Tally:
     refused: int = 0
     impossible: int = 0
     _stay: list[str] = field(default_factory=list)
+
+    @property
+    def chosen(self) -> int:
+        """How many there were."""
+        return self.sent + self.existing + self.left
 
     @property
     def left(self) -> int:
@@ -35,7 +41,9 @@ class Tally:
         self._tell(letter, reason)
 
     def lines(self) -> Iterator[str]:
-        """Those that stay, with their reasons, then the sums."""
+        """Those that stay, with their reasons, then the sums; nothing where none was chosen."""
+        if not self.chosen:
+            return
         yield from self._stay
         if self.left > len(self._stay):
             yield f"… and {self.left - len(self._stay):,} more"
@@ -59,6 +67,9 @@ class Refused:
     def keep(self, letters: list[DeadLetter]) -> None:
         """Holds the reasons, until `take` asks."""
         self._reasons.update({f"{each.source.id_prefix}{each.row:08x}": each.reason for each in letters})
+
+    def supersede(self, source: S3Object, before: datetime) -> None:
+        """A replay reads no object, so that nothing is superseded by one."""
 
     def take(self) -> dict[str, str]:
         """The reasons by id, once."""

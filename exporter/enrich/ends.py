@@ -8,8 +8,8 @@ Who an end is, the first of these that tells; else nobody, for nothing is guesse
 3. the reporting interface, where flow-direction says that it is this end (egress: the source, ingress: the
    destination, which is how AWS defines it) and the other end's address is not its own;
 4. the only owner of the address in the whole inventory; of an address that is not unique in the world, not where the
-   record names for the end a VPC, or without one an account, that the inventory does not know: it may have the same
-   ranges.
+   record names for the end a VPC, or without one an account, that the inventory does not know, nor where a transit
+   gateway's names neither: the place may have the same ranges.
 
 A transit gateway's record has no reporting interface, and so neither 2 nor 3: tgw-src-eni and tgw-dst-eni are the
 gateway's own, in the VPCs of the ends, and its flow-direction is seen from there.
@@ -41,6 +41,16 @@ ACCOUNTS: dict[str, tuple[str, ...]] = {
     "destination": ("tgw_dst_vpc_account_id", "account_id"),
 }
 """The same for its account."""
+
+GATEWAY = (
+    "tgw_id",
+    "tgw_attachment_id",
+    "tgw_src_vpc_id",
+    "tgw_dst_vpc_id",
+    "tgw_src_vpc_account_id",
+    "tgw_dst_vpc_account_id",
+)
+"""Columns of which a transit gateway's record has some; its account-id is the gateway's owner, and no end's."""
 
 REPORTING: dict[str, str] = {"source": "egress", "destination": "ingress"}
 """The flow-direction of records in which an end is the reporting interface."""
@@ -138,7 +148,16 @@ def _place(
     if (vpc >= 0).all():
         return _Place(vpc, np.zeros(frame.height, dtype=bool))
     owned, account = _looked_up(frame, accounts, index.accounts)
-    return _Place(vpc, (vpc < 0) & (named | (owned & (account < 0))))
+    nowhere = _are_there(frame, GATEWAY) & ~_are_there(frame, tuple(name for name in accounts if name in GATEWAY))
+    return _Place(vpc, (vpc < 0) & (named | nowhere | (owned & (account < 0))))
+
+
+def _are_there(frame: pl.DataFrame, columns: tuple[str, ...]) -> Flags:
+    """Which records have a value in one of the columns."""
+    existing = _existing(frame, columns)
+    if not existing:
+        return np.zeros(frame.height, dtype=bool)
+    return frame.select(pl.any_horizontal(pl.col(existing).is_not_null())).to_series().to_numpy()
 
 
 def _looked_up(frame: pl.DataFrame, columns: tuple[str, ...], table: Mapping[str, int]) -> tuple[Flags, Integers]:

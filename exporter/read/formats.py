@@ -62,6 +62,9 @@ def _fitting(text: bytes, first: bytes, formats: Callable[[], Iterable[tuple[str
     reasons = []
     sample = [line for line in text[: LONGEST_HEADER * 2].split(b"\n", 4 * _SAMPLE)[:-1] if line.strip()][:_SAMPLE]
     for told_by, names in formats():
+        if not names:
+            reasons.append(told_by)
+            continue
         columns = lines.unique(fields.columns_of(names))
         for dialect in DIALECTS:
             if any(_fault(line, dialect, columns) is None for line in sample):

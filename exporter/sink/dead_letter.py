@@ -1,21 +1,22 @@
 """Lines and documents that cannot go out, kept with their object, row and reason in one file of NDJSON.
 
-The file is only ever added to: a letter is a line, and so is the word that letters went out after all (`replayed`).
+The file is only ever added to: a letter is a line, and so is the word that letters went out after all (`replayed`),
+and that an object was read again, whole, so that its letters from before are no longer true (`superseded`).  How lines
+were read stands once in front of those letters that refer to it (`form`).  `kept_letters.py` reads all of that.
 The daemon and a command may add to it at once, each holding the file's lock while it does.
 """
 
 import fcntl
+import hashlib
 import json
-import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from exporter.errors import Unavailable
-from exporter.flow import DeadLetter
+from exporter.flow import DeadLetter, Form, S3Object
 from exporter.metrics import Metrics
 from exporter.sink.durable import sync_folder
 
@@ -24,22 +25,27 @@ NAME = "dead-letters.ndjson"
 TEXT_LIMIT = 64 * 1024
 """Bytes of a letter's text that are kept; `text_bytes` then says how many there were."""
 
-_LINE_LIMIT = 1024 * 1024
-"""Longer than any line that is written: escaping makes at most 6 bytes of 1, and a key has 1,024."""
+REASON_LIMIT = 1000
+"""Characters of a reason that are kept: some name a field, whose name a file's header may make as long as it likes."""
 
-_MARKED_AT_ONCE = 10_000
+LINE_LIMIT = 1024 * 1024
+"""No line is longer: escaping makes at most 6 bytes of 1, a key has 1,024, and a longer form goes without its names."""
+
+CHUNK_BYTES = 1024 * 1024
+"""How much is written at a time."""
+
+MARKED_AT_ONCE = 10_000
 """Ids in a line that says what went out; each takes 28 bytes."""
 
-_MARK = b'{"replayed":'
-"""How such a line begins, so that it is told from a letter without a look inside."""
-
-_log = logging.getLogger(__name__)
+REPLAYED, SUPERSEDED, FORM = b'{"replayed":', b'{"superseded":', b'{"form":'
+"""How the lines begin that are no letters, so that they are told from these without a look inside."""
 
 
 class DeadLetterFile:
     """Implements flow.DeadLetters: appends to FOLDER/dead-letters.ndjson, from any thread and any process.
 
     The file may be moved away at any time (it is opened anew each time), and is readable by its owner alone.
+    Every method is durable when it returns, and raises Unavailable where the file cannot be written.
     """
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
@@ -47,26 +53,32 @@ class DeadLetterFile:
         self._metrics = metrics
 
     def keep(self, letters: list[DeadLetter]) -> None:
-        """Durable when it returns.  Raises Unavailable where the file cannot be written: the object stays undone."""
+        """Adds letters; where that fails, the object stays undone, and comes with all of them again."""
         if not letters:
             return
-        self._append(b"".join(_line(letter) for letter in letters))
+        self._append(_lines(letters))
         self._metrics.add("dead_letters_total", len(letters))
 
     def mark_replayed(self, ids: Sequence[str]) -> None:
-        """Notes, durably, that the letters with these ids went out; Unavailable where the file cannot be written."""
+        """Notes that the letters with these ids went out."""
         rest = iter(ids)
-        while some := list(islice(rest, _MARKED_AT_ONCE)):
-            self._append(_MARK + json.dumps(some).encode("ascii") + b',"@timestamp":"%b"}\n' % _now().encode("ascii"))
+        while some := list(islice(rest, MARKED_AT_ONCE)):
+            self._append([_json({"replayed": some, "@timestamp": stamp(datetime.now(UTC))})])
 
-    def _append(self, lines: bytes) -> None:
+    def supersede(self, source: S3Object, before: datetime) -> None:
+        """Notes that this version of the object was read again, whole: its letters kept before then are not true."""
+        self._append([_json({"superseded": source.id_prefix, "before": stamp(before)})])
+
+    def _append(self, lines: Iterable[bytes]) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "ab+") as file:
+            with os.fdopen(handle, "ab+", CHUNK_BYTES) as file:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 new = os.fstat(handle).st_size == 0
-                file.write(lines if new or _ends_a_line(handle) else b"\n" + lines)
+                if not (new or _ends_a_line(handle)):
+                    file.write(b"\n")
+                file.writelines(lines)
                 file.flush()
                 os.fsync(handle)
             if new:
@@ -75,124 +87,53 @@ class DeadLetterFile:
             raise Unavailable(f"{self.path}: dead letters cannot be written: {error.strerror or error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class KeptLetter:
-    """One dead letter as it stands in the file; `text_bytes` is set where `text` was cut to `TEXT_LIMIT`.
-
-    `format` has the names of a line's fields, where they are known; `replayed` says that it went out since.
-    """
-
-    time: datetime
-    bucket: str
-    key: str
-    etag: str
-    row: int
-    id: str
-    reason: str
-    text: str
-    text_bytes: int | None
-    format: tuple[str, ...] | None = None
-    replayed: bool = False
-
-    @property
-    def kind(self) -> str:
-        """`document`, or `line`: a letter of an early release has no format, but no flow-log line is an object."""
-        return "line" if self.format is not None or not self.text.startswith("{") else "document"
-
-    @property
-    def place(self) -> str:
-        """The object as people write it; a local file has no bucket."""
-        return f"s3://{self.bucket}/{self.key}" if self.bucket else self.key
+def stamp(time: datetime) -> str:
+    """A time as the file has it, in whole milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@dataclass(slots=True)
-class Ids:
-    """A set of documents' ids, of some 60 bytes each: one set of rows an object."""
-
-    _rows: dict[str, set[int]] = field(default_factory=dict)
-
-    def add(self, id_: str) -> bool:
-        """Whether it was not there yet.  ValueError for what is no id."""
-        rows, row = self._rows.setdefault(id_[:-8], set()), int(id_[-8:], 16)
-        new = row not in rows
-        rows.add(row)
-        return new
-
-    def __contains__(self, id_: str) -> bool:
-        return int(id_[-8:], 16) in self._rows.get(id_[:-8], ())
-
-
-def read(path: Path) -> Iterator[KeptLetter]:
-    """The letters of a file, each id once (an object that ran again wrote it again), the oldest first.
-
-    The file is read twice and never held: first for what went out since, which stands behind its letter.  A line that
-    a crash cut short is skipped and logged: its object was not done, so it comes again.
-    """
-    out, seen = _replayed(path), Ids()
-    for number, line in enumerate(_lines(path), 1):
-        if line.startswith(_MARK):
-            continue
-        letter = _letter(line, out)
-        if letter is None:
-            _log.warning("%s: line %d is no dead letter and is skipped", path, number)
-        elif seen.add(letter.id):
-            yield letter
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while line := file.readline(_LINE_LIMIT):
+def _lines(letters: Iterable[DeadLetter]) -> Iterator[bytes]:
+    """The letters' lines, and in front of the first of each form that form's."""
+    now, form, key = stamp(datetime.now(UTC)), None, ""
+    for letter in letters:
+        if letter.form is not None and letter.form != form:
+            form = letter.form
+            key, line = _form_line(form)
             yield line
+        yield _line(letter, key, now)
 
 
-def _replayed(path: Path) -> Ids:
-    """The ids that the file says went out; a torn line says nothing, and its letters go out again, which is no harm."""
-    out = Ids()
-    for line in _lines(path):
-        if line.startswith(_MARK):
-            try:
-                for id_ in json.loads(line)["replayed"]:
-                    out.add(id_)
-            except (ValueError, TypeError):
-                _log.warning("%s: a line that tells what was replayed is not whole and is skipped", path)
-    return out
+def _form_line(form: Form) -> tuple[str, bytes]:
+    """A form's line, and the short name by which letters refer to it."""
+    told = {"container": form.container, "told_by": form.told_by, "names": form.names}
+    key = hashlib.sha256(_json(told)).hexdigest()[:8]
+    line = _json({"form": key, **told})
+    return key, line if len(line) <= LINE_LIMIT else _json({"form": key, **told, "names": None})
 
 
-def _line(letter: DeadLetter) -> bytes:
-    """A letter's line; ASCII only, so that lone surrogates of odd keys pass."""
+def _line(letter: DeadLetter, form: str, now: str) -> bytes:
+    """A letter's line."""
     text = letter.text.encode("utf-8", "replace")
     cut = len(text) > TEXT_LIMIT
+    reason = letter.reason
     entry = {
-        "@timestamp": _now(),
+        "@timestamp": now,
         "object": {"bucket": letter.source.bucket, "key": letter.source.key, "etag": letter.source.etag},
         "row": letter.row,
         "id": f"{letter.source.id_prefix}{letter.row:08x}",
-        "reason": letter.reason,
-        **({} if letter.format is None else {"format": letter.format}),
+        "kind": "document" if letter.form is None else "line",
+        **({} if letter.form is None else {"form": form}),
+        "reason": reason if len(reason) <= REASON_LIMIT else reason[:REASON_LIMIT] + "…",
         "text": text[:TEXT_LIMIT].decode("utf-8", "ignore") if cut else letter.text,
         **({"text_bytes": len(text)} if cut else {}),
+        **({} if letter.exact else {"exact": False}),
     }
+    return _json(entry)
+
+
+def _json(entry: object) -> bytes:
+    """A line; ASCII only, so that lone surrogates of odd keys pass."""
     return json.dumps(entry).encode("ascii") + b"\n"
-
-
-def _letter(line: bytes, out: Ids) -> KeptLetter | None:
-    try:
-        entry = json.loads(line)
-        names = entry.get("format")
-        return KeptLetter(
-            time=datetime.fromisoformat(entry["@timestamp"]),
-            **entry["object"],
-            **{name: entry[name] for name in ("row", "id", "reason", "text")},
-            text_bytes=entry.get("text_bytes"),
-            format=None if names is None else tuple(names),
-            replayed=entry["id"] in out,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _ends_a_line(handle: int) -> bool:

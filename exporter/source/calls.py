@@ -42,7 +42,7 @@ POLICY = replace(retry.SOURCE, on=(Passing,))
 _GONE = {
     "NoSuchKey": "it was deleted after it was listed",
     "NoSuchVersion": "it was deleted after it was listed",
-    "PreconditionFailed": "it was overwritten after it was listed; the next pass finds its new version",
+    "PreconditionFailed": "it was overwritten after it was listed; the next pass takes its new version",
 }
 _ADVICE = {
     "NoSuchBucket": "check the bucket's name in the configuration",

@@ -36,16 +36,21 @@ CONFIGURED, DESCRIBED = "the configuration", "DescribeFlowLogs"
 ANSWERS = 10_000
 """How many flow logs' formats are remembered; the oldest is forgotten first."""
 
-PATIENCE = timedelta(hours=1)
-"""For how long no format stays no format: a flow log may be made, and a permission given."""
+PATIENCE = timedelta(minutes=1)
+"""For how long no format stays no format: a flow log may be made, a permission given, a network mended."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A flow log's format, which never changes; or none, until some moment of the clock."""
+    """A flow log's format, which never changes; or why there is none, until some moment of the clock.
 
-    names: Names | None
+    `passing` says that the object must wait until then.
+    """
+
+    names: Names
+    why: str
     until: float
+    passing: bool = False
 
 
 class FlowLogFormats:
@@ -79,13 +84,16 @@ class FlowLogFormats:
     def __call__(self, source: S3Object) -> Iterator[tuple[str, Names]]:
         """Each format with who says so; EC2 is asked only where one goes on after the configuration's.
 
-        SourceError where EC2 cannot answer for now: the object must wait, for the next best format could misread it.
-        Stopped where the program stops.
+        Where it was asked and tells none, why it does not, without names.  SourceError where EC2 cannot answer for now:
+        the object must wait, for the next best format could misread it.  Stopped where the program stops.
         """
         if configured := self._configured(source):
             yield CONFIGURED, configured
-        if described := self._described(source):
-            yield DESCRIBED, described
+        answer = self._described(source)
+        if answer and answer.passing:
+            raise SourceError(answer.why)
+        if answer:
+            yield (DESCRIBED, answer.names) if answer.names else (answer.why, ())
 
     def _configured(self, source: S3Object) -> Names | None:
         """That of the flow log, else that of the longest prefix of its key."""
@@ -98,34 +106,38 @@ class FlowLogFormats:
         ]
         return max(above, key=lambda each: len(each.root)).format if above else None
 
-    def _described(self, source: S3Object) -> Names | None:
-        """What EC2 says, or said before."""
+    def _described(self, source: S3Object) -> _Answer | None:
+        """What EC2 says, or said before; None where it is not asked."""
         flow_log, region = flow_log_of(source.key), source.region
         if not self._settings.describe_flow_logs or not flow_log or not region or region not in self._regions:
             return None
         for asked in ((region, flow_log), (region, "")):  # the latter stands for all of a region that may not be asked
             answer = self._answers.get(asked)
             if answer and (answer.names or self._clock() < answer.until):
-                return answer.names
+                return answer
         return self._asked(region, flow_log)
 
-    def _asked(self, region: str, flow_log: str) -> Names | None:
+    def _asked(self, region: str, flow_log: str) -> _Answer:
         """What EC2 says now, remembered."""
         what = f"describe the flow log {flow_log} in {region}"
         try:
             answer = self._calls.repeat(lambda: self._describe(region, flow_log), what, DESCRIBE_NEEDS)
         except Denied as error:
             self._tell_once(region, f"{error}; until then EC2 tells no formats of files without a header in {region}")
-            return self._remember((region, ""), None)
+            return self._remember((region, ""), why=str(error))
         except Absent as error:
-            self._tell_once(flow_log, f"{error}; give its format in source.flow_logs if it is another account's")
-            return self._remember((region, flow_log), None)
+            why = f"{error}; give its format in source.flow_logs if it is another account's"
+            self._tell_once(flow_log, why)
+            return self._remember((region, flow_log), why=why)
         except Passing as error:
-            raise SourceError(f"{error}; source.describe_flow_logs: false does without it") from error
+            why = f"{error}; source.describe_flow_logs: false does without it"
+            self._remember((region, ""), why=why, passing=True)
+            raise SourceError(why) from error
         names = next((names_of_format(each.get("LogFormat", "")) for each in answer["FlowLogs"]), ())
         if not 0 < len(names) <= MOST_NAMES or not any(map(field_named, names)):
-            self._tell_once(flow_log, f"EC2 knows no format of the flow log {flow_log} in {region}")
-            return self._remember((region, flow_log), None)
+            why = f"EC2 knows no format of the flow log {flow_log} in {region}"
+            self._tell_once(flow_log, why)
+            return self._remember((region, flow_log), why=why)
         return self._remember((region, flow_log), names)
 
     def _describe(self, region: str, flow_log: str) -> DescribeFlowLogsResultTypeDef:
@@ -135,13 +147,15 @@ class FlowLogFormats:
             client = self._clients[region]
         return client.describe_flow_logs(FlowLogIds=[flow_log])
 
-    def _remember(self, asked: tuple[str, str], names: Names | None) -> Names | None:
+    def _remember(self, asked: tuple[str, str], names: Names = (), *, why: str = "", passing: bool = False) -> _Answer:
+        """Keeps an answer; with no flow log in `asked`, one for all of a region."""
+        answer = _Answer(names, why, self._clock() + PATIENCE.total_seconds(), passing)
         with self._lock:
             self._answers.pop(asked, None)
             while len(self._answers) >= ANSWERS:
                 del self._answers[next(iter(self._answers))]
-            self._answers[asked] = _Answer(names, self._clock() + PATIENCE.total_seconds())
-        return names
+            self._answers[asked] = answer
+        return answer
 
     def _tell_once(self, what: str, text: str) -> None:
         """Logs it the first time; after so many different ones, no more of them."""

@@ -17,7 +17,7 @@ from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.config import S3Source
-from exporter.errors import SourceError
+from exporter.errors import ObjectGone, Overwritten, SourceError
 from exporter.flow import ByteStream, S3Object
 from exporter.metrics import Metrics
 from exporter.source.calls import Calls, Denied
@@ -27,7 +27,7 @@ from exporter.source.pages import Pages, Unknown
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef, HeadObjectOutputTypeDef
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -129,7 +129,8 @@ class S3Objects:
         """The object's stored bytes, exactly the version that was listed; asked for at the first read.
 
         A body that breaks off is taken up where it broke, by policy.  Reading raises ObjectGone where that version no
-        longer exists (deleted or overwritten), else SourceError; Stopped where the program stops during a wait.
+        longer exists (Overwritten where another one does), else SourceError; Stopped where the program stops during a
+        wait.
         """
         stream = _ObjectStream(self._client, source, self._calls, self._metrics)
         try:
@@ -152,10 +153,27 @@ class _ObjectStream:
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; empty at the end."""
-        data = self._calls.repeat(lambda: self._attempt(size), f"read {self._source}", READ_NEEDS)
+        try:
+            data = self._calls.repeat(lambda: self._attempt(size), f"read {self._source}", READ_NEEDS)
+        except ObjectGone as error:
+            raise self._overwritten(error) from error
         self._position += len(data)
         self._metrics.add("object_bytes_total", len(data))
         return data
+
+    def _overwritten(self, error: ObjectGone) -> ObjectGone:
+        """The error with what lies there instead, where something does: no listing may come by it again."""
+        bucket, key = self._source.bucket, self._source.key
+
+        def look() -> HeadObjectOutputTypeDef:
+            return self._client.head_object(Bucket=bucket, Key=key)
+
+        try:
+            head = self._calls.repeat(look, f"look at {self._source}", READ_NEEDS)
+        except SourceError:
+            return error
+        now = parse_key(bucket, key, head["ETag"], head["ContentLength"], head["LastModified"])
+        return error if now.etag == self._source.etag else Overwritten(str(error), now)
 
     def close(self) -> None:
         """Gives back the connection."""

@@ -162,8 +162,15 @@ def test_no_line_is_a_record() -> None:
     assert run("-", stdin=text("dstport")).exit_code == 0
 
 
-def test_nothing_in_a_file_steers_the_terminal() -> None:
-    result = run("-", stdin=text("dstport action", "x\x1b[2J A", "1 \x9b2J"))
-    assert "\x1b" not in result.stdout
-    assert "\x9b" not in result.stdout
-    assert r"x\x1b[2J A" in result.stdout
+def test_nothing_in_a_file_steers_the_terminal(tmp_path: Path) -> None:
+    odd = "\x1b[2J\x9b2J\u202e"
+    result = run("-", stdin=text("dstport action", f"x{odd} A", f"1 {odd}"))
+    names = io.BytesIO()
+    pl.DataFrame({"bytes": [1], "dstport": [1], f"a{odd}\n  records     999": ["x"]}).write_parquet(names)
+    folder = tmp_path / "123456789012" / "vpcflowlogs" / odd / "2026" / "11" / "03"
+    folder.mkdir(parents=True)
+    (folder / odd).write_bytes(names.getvalue())
+    for out in (result.stdout, run(str(folder / odd)).stdout):
+        assert not {"\x1b", "\x9b", "\u202e"}.intersection(out)
+        assert r"\x1b" in out
+        assert "  records     999" not in out.splitlines()

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from exporter.__main__ import app
-from exporter.flow import DeadLetter, Outcome, S3Object
+from exporter.flow import DeadLetter, Form, Outcome, S3Object
 from exporter.ledger import NAME, Ledger, State
 from exporter.metrics import Metrics
 from exporter.sink.dead_letter import DeadLetterFile
@@ -165,9 +165,8 @@ def test_the_next_pass_takes_them(
 
 def test_a_done_object_is_known_by_its_dead_letters(folder: Path, ledger: Ledger) -> None:
     assert run(folder, "retry", DONE.key).exit_code == 1
-    DeadLetterFile(folder / "state", Metrics()).keep(
-        [DeadLetter(DONE, row, "why", "x", ("version",)) for row in (1, 2)]
-    )
+    form = Form("text", ("version",), "its header")
+    DeadLetterFile(folder / "state", Metrics()).keep([DeadLetter(DONE, row, "why", "x", form) for row in (1, 2)])
     assert shown(folder, "retry", str(DONE)) == ["1 object to try again: the next pass of `run` or `once` does"]
     (again,) = ledger.waiting("logs")
     assert (again.key, again.id_prefix, again.time) == (DONE.key, DONE.id_prefix, DONE.time)
@@ -180,3 +179,63 @@ def test_which_ones_has_to_be_said(folder: Path, options: tuple[str, ...]) -> No
     result = run(folder, "retry", *options)
     assert result.exit_code == 2
     assert "which ones? name keys, or --failed, or --all: one of these" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("list",), ("retry", "--all"), ("retry", "AWSLogs/x")])
+@pytest.mark.parametrize("fault", ["no database", "malformed"])
+def test_a_corrupt_ledger_is_told_with_what_becomes_of_it(folder: Path, command: tuple[str, ...], fault: str) -> None:
+    path = folder / "state" / NAME
+    with Ledger(path) as ledger:
+        ledger.begin(ASIDE)
+        ledger.set_aside(ASIDE, "no header")
+    content = path.read_bytes()
+    path.write_bytes(b"no database" * 1000 if fault == "no database" else content[:4096] + b"x" * (len(content) - 4096))
+    result = run(folder, *command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert str(result.exception).startswith(f"the ledger {path} is corrupt (")
+    assert str(result.exception).endswith("): `run` or `once` sets it aside at its start and begins anew")
+
+
+FOREIGN = S3Object("sold", ASIDE.key, "e", 1234, ASIDE.time)
+
+
+@pytest.mark.parametrize("key", [str(FOREIGN), "s3://sold/never/seen"])
+def test_a_key_in_a_bucket_that_nobody_reads_is_left_as_it_is(folder: Path, ledger: Ledger, key: str) -> None:
+    ledger.begin(FOREIGN)
+    ledger.set_aside(FOREIGN, "no header")
+    result = run(folder, "retry", str(DAMAGED), key)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert str(result.exception) == (
+        "nothing was changed, for no source of the configuration reads the bucket sold any more, where "
+        f"{key} lies: once source.s3 has a source for it, this can be tried again"
+    )
+    assert (list(ledger.waiting("sold")), list(ledger.waiting("logs"))) == ([], [])
+
+
+def test_a_bare_key_is_one_of_the_buckets_that_are_read(folder: Path, ledger: Ledger) -> None:
+    only_there = S3Object("sold", "only/there", "e", 1234, ASIDE.time)
+    for item in (FOREIGN, only_there):
+        ledger.begin(item)
+        ledger.set_aside(item, "no header")
+    assert shown(folder, "retry", ASIDE.key) == ["1 object to try again: the next pass of `run` or `once` does"]
+    assert (list(ledger.waiting("sold")), list(ledger.waiting("logs"))) == ([], [ASIDE])
+    told = str(run(folder, "retry", "only/there").exception)
+    assert "no source of the configuration reads the bucket sold any more, where only/there lies" in told
+
+
+@pytest.mark.parametrize(("options", "changed"), [("--failed", 2), ("--all", 3)])
+def test_of_all_those_in_buckets_that_nobody_reads_are_counted(
+    folder: Path, ledger: Ledger, options: str, changed: int
+) -> None:
+    ledger.begin(FOREIGN)
+    ledger.set_aside(FOREIGN, "no header")
+    left = "1 object left as before: no source of the configuration reads the bucket sold"
+    result = run(folder, "retry", options)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{changed} objects to try again: the next pass of `run` or `once` does",
+        left,
+    ]
+    assert list(ledger.waiting("sold")) == []
+    result = run(folder, "retry", "--failed")
+    assert (result.exit_code, result.stdout.splitlines()) == (1, [left])

@@ -263,9 +263,13 @@ GATEWAY: dict[str, tuple[GatewayRecord, Known]] = {
         GatewayRecord("54.0.0.10", "54.0.0.30", "vpc-foreign", "vpc-foreign"),
         Known(None, "web", "nat", None),
     ),
-    "no VPC (another gateway's peering): unique over the inventory": (
+    "no VPC and no account (a VPN, another gateway): somebody else's network may have the same ranges": (
         GatewayRecord("10.0.0.10", "10.2.0.50", "vpc-a", None, "ingress"),
-        Known(None, "web", "c", "ingress"),
+        Known(None, "web", None, "ingress"),
+    ),
+    "no VPC and no account, and a public address": (
+        GatewayRecord("10.0.0.10", "54.0.0.30", "vpc-a", None, "ingress"),
+        Known(None, "web", "nat", "ingress"),
     ),
     "no VPC, and an address that two VPCs have": (
         GatewayRecord("10.0.0.10", "10.0.9.9", "vpc-a", None),

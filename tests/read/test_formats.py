@@ -106,6 +106,16 @@ def test_no_format_fits() -> None:
     )
 
 
+def test_why_there_is_no_format_is_told() -> None:
+    with pytest.raises(Unrecognised) as caught:
+        recognised(b"x\n", lambda: [("EC2 may not be asked", ()), *given(MINE)])
+    assert str(caught.value) == (
+        "the first line is no header, EC2 may not be asked, nor a record of the format by mine "
+        "(1 field where the format has 3), nor a record of the version 2 default format "
+        f"(1 field where the format has 14): b'x\\n'{HINT}"
+    )
+
+
 def test_formats_are_asked_only_where_they_are_needed() -> None:
     asked: list[str] = []
 

@@ -43,6 +43,10 @@ class Kept:
         """Implements flow.DeadLetters."""
         self.letters += letters
 
+    def supersede(self, source: S3Object, before: datetime) -> None:
+        """Implements flow.DeadLetters, for sinks, which never do that."""
+        raise AssertionError(f"{source} before {before}")
+
 
 class Rig:
     """A sink with everything that it needs, and what it counted and kept."""

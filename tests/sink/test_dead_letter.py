@@ -1,4 +1,4 @@
-"""The file of dead letters: what stands in it, after a crash too, and reading it back."""
+"""The file of dead letters: what stands in it, and who may write it at once."""
 
 import fcntl
 import json
@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import Unavailable
-from exporter.flow import DeadLetter, DeadLetters
+from exporter.flow import DeadLetter, DeadLetters, Form
 from exporter.metrics import Metrics
-from exporter.sink.dead_letter import DeadLetterFile, read
+from exporter.sink.dead_letter import DeadLetterFile
+from exporter.sink.kept_letters import read
 from tests.sink.bodies import SOURCE
 
-LETTER = DeadLetter(SOURCE, 255, "too few fields: 13 of 14", "2 123456789012 eni-1 ü \ufffd", ("version", "eni"))
+FORM = Form("csv", ("version", "extra.eni-x"), "its header")
+LETTER = DeadLetter(SOURCE, 255, "too few fields: 13 of 14", "2 123456789012 eni-1 ü", FORM)
 DOCUMENT = DeadLetter(SOURCE, 256, "mapper_parsing_exception: no", '{"network":{"bytes":1}}')
 IDS = {row: f"{SOURCE.id_prefix}{row:08x}" for row in (255, 256, 257)}
 
@@ -28,46 +30,118 @@ def test_a_letter_says_object_row_reason_and_text(tmp_path: Path) -> None:
     letters.keep([LETTER, DOCUMENT])
     letters.keep([])
     file = tmp_path / "state" / "dead-letters.ndjson"
-    first, second = (json.loads(line) for line in file.read_bytes().splitlines())
+    form, first, second = (json.loads(line) for line in file.read_bytes().splitlines())
+    key = form.pop("form")
+    assert form == {"container": "csv", "told_by": "its header", "names": ["version", "eni-x"]}
     written = datetime.fromisoformat(first.pop("@timestamp"))
     assert timedelta(0) <= datetime.now(UTC) - written < timedelta(minutes=1)
     assert first == {
         "object": {"bucket": "flow-logs", "key": SOURCE.key, "etag": "9b2cf535f27731c974343645a3985328"},
         "row": 255,
         "id": SOURCE.id_prefix + "000000ff",
+        "kind": "line",
+        "form": key,
         "reason": "too few fields: 13 of 14",
-        "format": ["version", "eni"],
-        "text": "2 123456789012 eni-1 ü \ufffd",
+        "text": "2 123456789012 eni-1 ü",
     }
     assert second["id"] == SOURCE.id_prefix + "00000100"
-    assert "format" not in second
+    assert (second["kind"], "form" in second) == ("document", False)
     assert file.stat().st_mode & 0o777 == 0o600
     assert metrics.value("dead_letters_total") == 2
 
 
-def test_letters_are_added_by_later_runs_and_read_once_each(tmp_path: Path) -> None:
-    for _ in range(2):
-        DeadLetterFile(tmp_path, Metrics()).keep([LETTER, replace(LETTER, row=256)])
-    (first, second) = read(tmp_path / "dead-letters.ndjson")
-    assert (first.bucket, first.key, first.etag) == (SOURCE.bucket, SOURCE.key, SOURCE.etag)
-    assert (first.row, first.reason, first.text) == (LETTER.row, LETTER.reason, LETTER.text)
-    assert first.id == SOURCE.id_prefix + "000000ff"
-    assert first.text_bytes is None
-    assert first.time.tzinfo is not None
-    assert second.row == 256
-
-
-@pytest.mark.parametrize("torn", ['{"@timestamp":"2026-11-21T10:0', '{"object":{}}', "[]", "null", "x" * 3_000_000])
-def test_a_line_that_a_crash_cut_short_harms_no_other(
-    tmp_path: Path, torn: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_names_stand_once_in_front_of_the_letters_that_were_kept_at_once(tmp_path: Path) -> None:
+    """Also after the file was moved away, and where one call has lines of several forms."""
+    other = Form("text", ("bytes",), "its header")
     letters = DeadLetterFile(tmp_path, Metrics())
-    letters.keep([LETTER])
-    with letters.path.open("a") as file:
-        file.write(torn)
-    letters.keep([replace(LETTER, row=256)])
-    assert [letter.row for letter in read(letters.path)] == [255, 256]
-    assert "line 2 is no dead letter" in caplog.text
+    for _ in range(2):
+        letters.keep(
+            [
+                LETTER,
+                DOCUMENT,
+                replace(LETTER, row=1),
+                replace(LETTER, row=2, form=other),
+                replace(LETTER, row=3, form=FORM),
+            ]
+        )
+        begins = [line[:7] for line in letters.path.read_text().splitlines()]
+        assert [number for number, begin in enumerate(begins) if begin == '{"form"'] == [0, 4, 6]
+        assert [(letter.row, letter.container) for letter in read(letters.path)] == [
+            (255, "csv"),
+            (256, None),
+            (1, "csv"),
+            (2, "text"),
+            (3, "csv"),
+        ]
+        letters.path.rename(tmp_path / "moved")
+
+
+def test_a_form_longer_than_a_line_may_be_goes_without_its_names(tmp_path: Path) -> None:
+    letters = DeadLetterFile(tmp_path, Metrics())
+    long = Form("parquet", tuple(f"extra.{number:01000}" for number in range(1200)), "its schema")
+    letters.keep([replace(LETTER, form=long), replace(LETTER, row=256)])
+    assert [(letter.container, letter.format) for letter in read(letters.path)] == [
+        ("parquet", None),
+        ("csv", ("version", "eni-x")),
+    ]
+
+
+def test_a_reason_is_cut(tmp_path: Path) -> None:
+    letters = DeadLetterFile(tmp_path, Metrics())
+    letters.keep([replace(LETTER, reason="r" * 1001), replace(LETTER, row=256, reason="r" * 1000)])
+    assert [letter.reason for letter in read(letters.path)] == ["r" * 1000 + "…", "r" * 1000]
+
+
+KEEPING = """
+form = Form("text", tuple(f"extra.one-of-a-thousand-names-{n}" for n in range(1000)), "its header")
+letters = [DeadLetter(SOURCE, row, "1 field where the format has 1000", f"bad {row}", form) for row in range(131_073)]
+before = peak()
+DeadLetterFile(Path(sys.argv[1]), Metrics()).keep(letters)
+print(peak() - before)
+"""
+READING = """
+before = peak()
+letters = list(islice(read(Path(sys.argv[1]) / "dead-letters.ndjson"), 131_072, None))
+print(peak() - before, *(len(letter.format) for letter in letters))
+"""
+PEAK = """
+import sys
+from itertools import islice
+from pathlib import Path
+from exporter.flow import DeadLetter, Form
+from exporter.metrics import Metrics
+from exporter.sink.dead_letter import DeadLetterFile
+from exporter.sink.kept_letters import read
+from tests.sink.bodies import SOURCE
+
+def peak():
+    (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+"""
+
+
+def told(script: str, folder: Path) -> list[int]:
+    """The numbers that a script prints; the first is by how many MiB the process's memory grew."""
+    command = [sys.executable, "-c", PEAK + script, str(folder)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603 - our own text
+    return [int(each) for each in ended.stdout.split()]
+
+
+def test_many_letters_under_many_names_cost_what_their_own_text_does(tmp_path: Path) -> None:
+    """With the names in each of them they would be 4 GB."""
+    (keeping,) = told(KEEPING, tmp_path)
+    size = (tmp_path / "dead-letters.ndjson").stat().st_size
+    assert 131_073 * 300 < size < 131_073 * 500
+    assert keeping < 16
+    reading, *names = told(READING, tmp_path)
+    assert names == [1000]
+    assert reading < 32
+
+
+def test_a_folder_that_takes_no_word_is_no_silent_loss(tmp_path: Path) -> None:
+    (tmp_path / "dead-letters.ndjson").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="No space left"):
+        DeadLetterFile(tmp_path, Metrics()).supersede(SOURCE, datetime.now(UTC))
 
 
 def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
@@ -80,7 +154,7 @@ def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
 
 
 def test_an_odd_key_and_text_pass(tmp_path: Path) -> None:
-    odd = DeadLetter(replace(SOURCE, key="a\udcff\n\0b"), 1, "r", "\udcfe\n\0")
+    odd = DeadLetter(replace(SOURCE, key="a\udcff\n\0b"), 1, "r", "\udcfe\n\0", FORM)
     letters = DeadLetterFile(tmp_path, Metrics())
     letters.keep([odd])
     (letter,) = read(letters.path)
@@ -99,8 +173,8 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    rows = [json.loads(line)["row"] for line in letters.path.read_bytes().splitlines()]
-    assert sorted(rows) == [*range(80), *range(1000, 1080)]
+    assert sorted(letter.row for letter in read(letters.path)) == [*range(80), *range(1000, 1080)]
+    assert all(letter.format == ("version", "eni-x") for letter in read(letters.path))
 
 
 def test_a_file_that_cannot_be_written_is_no_silent_loss(tmp_path: Path) -> None:
@@ -111,54 +185,17 @@ def test_a_file_that_cannot_be_written_is_no_silent_loss(tmp_path: Path) -> None
     assert metrics.value("dead_letters_total") == 0
 
 
-def test_what_a_letter_is_and_where(tmp_path: Path) -> None:
-    letters = DeadLetterFile(tmp_path, Metrics())
-    of_an_early_release = replace(LETTER, row=257, format=None)
-    letters.keep([LETTER, DOCUMENT, of_an_early_release])
-    line, document, early = read(letters.path)
-    assert [line.kind, document.kind, early.kind] == ["line", "document", "line"]
-    assert [line.format, document.format, early.format] == [("version", "eni"), None, None]
-    assert line.place == f"s3://flow-logs/{SOURCE.key}"
-
-
-def test_what_went_out_since_is_known_however_often_it_was_kept(tmp_path: Path) -> None:
-    letters, metrics = DeadLetterFile(tmp_path, Metrics()), Metrics()
-    letters.keep([LETTER, DOCUMENT])
-    DeadLetterFile(tmp_path, metrics).mark_replayed([IDS[256]])
-    letters.keep([DOCUMENT, replace(DOCUMENT, row=257)])
-    assert [(letter.row, letter.replayed) for letter in read(letters.path)] == [
-        (255, False),
-        (256, True),
-        (257, False),
-    ]
-    assert metrics.value("dead_letters_total") == 0
-
-
 def test_many_marks_stand_in_lines_that_can_be_read(tmp_path: Path) -> None:
     letters = DeadLetterFile(tmp_path, Metrics())
     letters.keep([LETTER])
     letters.mark_replayed([f"{SOURCE.id_prefix}{row:08x}" for row in range(25_000)])
     letters.mark_replayed([])
-    assert [len(json.loads(line)["replayed"]) for line in letters.path.read_bytes().splitlines()[1:]] == [
+    assert [len(json.loads(line)["replayed"]) for line in letters.path.read_bytes().splitlines()[2:]] == [
         10_000,
         10_000,
         5_000,
     ]
     assert [letter.replayed for letter in read(letters.path)] == [True]
-
-
-@pytest.mark.parametrize("torn", ['{"replayed":["AAAA', '{"replayed":[1', '{"replayed":["x"]}', '{"replayed":7}'])
-def test_a_torn_mark_marks_nothing_and_harms_no_letter(
-    tmp_path: Path, torn: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    letters = DeadLetterFile(tmp_path, Metrics())
-    letters.keep([LETTER])
-    with letters.path.open("a") as file:
-        file.write(torn)
-    letters.keep([DOCUMENT])
-    letters.mark_replayed([IDS[256]])
-    assert [(letter.row, letter.replayed) for letter in read(letters.path)] == [(255, False), (256, True)]
-    assert caplog.messages == [f"{letters.path}: a line that tells what was replayed is not whole and is skipped"]
 
 
 ANOTHER = """
@@ -182,7 +219,7 @@ def test_a_command_marks_while_the_daemon_keeps(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert row > 0
     lines = [json.loads(line) for line in letters.path.read_bytes().splitlines()]
-    assert len(lines) == row + 200
+    assert len(lines) == 2 * row + 200
     assert [letter.row for letter in read(letters.path)] == list(range(row))
 
 

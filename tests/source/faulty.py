@@ -115,11 +115,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
 
-    def ask(self, fault: Fault) -> tuple[int, dict[str, str], bytes]:
+    def do_HEAD(self) -> None:
+        self.answer(*self.ask(Fault(""), "HEAD"))
+        self.close_connection = True
+
+    def ask(self, fault: Fault, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
         """The target's own answer."""
         heard = ("If-Match", "Authorization", *(() if fault.deaf else ("Range",)))
         sent = {name: self.headers[name] for name in heard if name in self.headers}
-        request = urllib.request.Request(self.server.target + self.path, headers=sent)  # noqa: S310  loopback
+        request = urllib.request.Request(self.server.target + self.path, headers=sent, method=method)  # noqa: S310  loopback
         try:
             with self.server.direct.open(request, timeout=10) as answer:
                 return answer.status, dict(answer.headers), answer.read()

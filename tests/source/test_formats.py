@@ -88,7 +88,13 @@ def nobody(region: str) -> EC2Client:
 
 
 def told(asked: FlowLogFormats, source: S3Object) -> Given:
-    return list(asked(source))
+    """The formats; why there is none has no names."""
+    return [(told_by, names) for told_by, names in asked(source) if names]
+
+
+def why(asked: FlowLogFormats, source: S3Object) -> list[str]:
+    """Why there is none."""
+    return [told_by for told_by, names in asked(source) if not names]
 
 
 # The configuration ----------------------------------------------------------------------------------------------------
@@ -192,15 +198,17 @@ def test_a_flow_logs_own_format_is_asked_for_in_its_region_and_once(aws: Aws, ec
     assert told(asked, stored(east))[1][1][0] == "srcaddr"  # a format never changes, and is not asked for again
 
 
-def test_a_flow_log_that_ec2_does_not_know_is_told_once_and_asked_for_again_after_an_hour(
+def test_a_flow_log_that_ec2_does_not_know_is_told_once_and_asked_for_again_after_a_minute(
     ec2: Ec2, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Clock()
     asked = formats(ec2, clock=clock)
     assert [told(asked, stored()) for _ in range(3)] == [[]] * 3
-    clock.now += 3600
+    clock.now += 60
     assert told(asked, stored()) == []
-    assert caplog.messages == [f"EC2 knows no format of the flow log {FLOW_LOG} in us-east-1"]
+    reason = f"EC2 knows no format of the flow log {FLOW_LOG} in us-east-1"
+    assert why(asked, stored()) == [reason]
+    assert caplog.messages == [reason]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +259,7 @@ def stubbed(stub: Stubber, stop: Event | None = None, clock: Clock | None = None
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "AuthFailure", "OptInRequired"])
-def test_a_region_that_may_not_be_asked_is_left_alone_for_an_hour_and_told_once(
+def test_a_region_that_may_not_be_asked_is_left_alone_for_a_minute_and_told_once(
     stub: Stubber, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -260,12 +268,15 @@ def test_a_region_that_may_not_be_asked_is_left_alone_for_an_hour_and_told_once(
     refuse(stub, code, 403)
     assert told(asked, stored()) == []
     assert told(asked, stored("fl-12345678")) == []  # nothing is queued: a second call would fail
-    clock.now += 3599
+    clock.now += 59
     assert told(asked, stored()) == []
     clock.now += 1
     refuse(stub, code, 403)
     assert told(asked, stored()) == []
-    clock.now += 3600
+    assert why(asked, stored()) == [
+        f"could not describe the flow log {FLOW_LOG} in us-east-1: {code}: as told; allow ec2:DescribeFlowLogs"
+    ]
+    clock.now += 60
     answer(stub, "${version} ${srcaddr}")
     assert told(asked, stored()) == [("DescribeFlowLogs", SHORT)]
     stub.assert_no_pending_responses()
@@ -309,14 +320,17 @@ def test_a_throttled_question_is_asked_again(stub: Stubber, code: str) -> None:
 def test_an_object_waits_where_ec2_does_not_answer(stub: Stubber, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the policy cut short: nobody waits for two minutes here."""
     monkeypatch.setattr(calls, "POLICY", replace(calls.POLICY, give_up_after=0.0))
-    asked = stubbed(stub)
+    clock = Clock()
+    asked = stubbed(stub, clock=clock)
     refuse(stub, "RequestLimitExceeded", 503)
-    with pytest.raises(SourceError) as raised:
-        told(asked, stored())
-    assert str(raised.value) == (
-        f"could not describe the flow log {FLOW_LOG} in us-east-1: RequestLimitExceeded: as told; "
-        "source.describe_flow_logs: false does without it"
-    )
+    for flow_log in (FLOW_LOG, "fl-12345678"):  # nothing is queued for the second one, which waits as long
+        with pytest.raises(SourceError) as raised:
+            told(asked, stored(flow_log))
+        assert str(raised.value) == (
+            f"could not describe the flow log {FLOW_LOG} in us-east-1: RequestLimitExceeded: as told; "
+            "source.describe_flow_logs: false does without it"
+        )
+    clock.now += 60
     answer(stub, "${version} ${srcaddr}")
     assert told(asked, stored()) == [("DescribeFlowLogs", SHORT)]
 

@@ -324,11 +324,12 @@ def test_an_object_that_is_no_longer_what_was_listed_is_gone(
     what = (
         "it was deleted after it was listed (NoSuchKey)"
         if gone
-        else "it was overwritten after it was listed; the next pass finds its new version (PreconditionFailed)"
+        else "it was overwritten after it was listed; the next pass takes its new version (PreconditionFailed)"
     )
     with pytest.raises(ObjectGone) as raised:
         read(S3Objects(bucket.client, metrics, stop), listed)
     assert str(raised.value) == f"could not read s3://{bucket.name}/{KEY}: {what}"
+    assert getattr(raised.value, "now", None) == (None if gone else bucket.object(KEY))
     assert metrics.value("retries_total", policy="source") == 0
 
 

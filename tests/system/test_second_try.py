@@ -52,7 +52,7 @@ def test_letters_go_out_once_mended_and_are_marked(world: World) -> None:
     assert listed.splitlines()[-1] == "2 lines and 2 documents"
     shown = world.command("dead-letters", "show", ids[2], ids[1])
     assert f"\n{TRIMMED}\n" in shown
-    assert "reason  7 fields where the format has 14" in shown
+    assert "reason    7 fields where the format has 14" in shown
     assert '\n    "port": 1000' in shown
 
     mapped(world, "long")
@@ -111,6 +111,22 @@ def test_an_object_set_aside_goes_through_once_its_format_is_told(world: World) 
     lines = told.command("objects", "list").splitlines()
     assert lines[-1] == "1 set aside"
     assert "it was deleted after it was listed (NoSuchKey)" in lines[-2]
+
+
+def test_letters_of_an_object_that_was_mended_are_superseded(world: World) -> None:
+    """A note was taken for the end of the flow: by the right format there is nothing wrong with the object."""
+    world.put(OLD, text(TRIMMED, TRIMMED.replace(f" {END} ", " late ")))
+    wrong = replace(world, source=f", format: {FORMAT}")
+    assert "1 indexed, 0 there already, 1 dead letters" in wrong.command("once")
+    assert wrong.command("dead-letters", "list").splitlines()[-1] == "1 line and 0 documents"
+    right = replace(world, source=f", format: {FORMAT.replace(' end ', ' note ')}")
+    assert "1 object to try again" in right.command("objects", "retry", OLD)
+    assert "1 indexed, 1 there already, 0 dead letters" in right.command("once")
+    assert right.command("dead-letters", "list") == "There are no dead letters.\n"
+    (entry,) = map(json.loads, right.command("dead-letters", "list", "--all", "--json").splitlines())
+    assert (entry["row"], entry["superseded"], entry["replayed"]) == (1, True, False)
+    assert "None was chosen" in right.command("dead-letters", "replay", "--all")
+    assert world.count() == 2
 
 
 def listed(world: World) -> tuple[str, int]:
