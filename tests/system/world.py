@@ -191,8 +191,10 @@ class World:
         return int(client.count(index=self.stream).get("count", 0))
 
     def dead_letters(self) -> list[dict[str, Any]]:
+        """The letters' own lines."""
         path = self.folder / "state" / "dead-letters.ndjson"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        entries = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [entry for entry in entries if "object" in entry]
 
 
 def flat(document: Mapping[str, Any], above: str = "") -> dict[str, Any]:
