@@ -169,7 +169,8 @@ def _looked_up(frame: pl.DataFrame, columns: tuple[str, ...], table: Mapping[str
         return np.zeros(frame.height, dtype=bool), np.full(frame.height, -1, dtype=np.int64)
     kind = pl.Categorical(pl.Categories.random())
     # The codes' meaning lives only as long as a column that has them.
-    texts = frame.select(pl.coalesce(columns).cast(kind)).to_series()
+    first = frame[columns[0]] if len(columns) == 1 else frame.select(pl.coalesce(columns)).to_series()
+    texts = first.cast(kind)
     codes = texts.to_physical().cast(pl.UInt32)
     highest = codes.max()
     distinct = pl.Series(range(highest + 1 if isinstance(highest, int) else 0), dtype=pl.UInt32)

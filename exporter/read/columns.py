@@ -14,8 +14,9 @@ from exporter import fields
 from exporter.fields import Kind
 from exporter.flow import Addresses, Batch, S3Object
 from exporter.read import lines
-from exporter.read.dialects import MISSING_TEXTS
+from exporter.read.dialects import MISSING_TEXTS, UNIT
 
+_OVERFLOW = "\0overflow"
 _ACCOUNT_DIGITS = 12
 TYPES: dict[Kind, pl.DataType] = {
     Kind.KEYWORD: pl.String(),
@@ -46,27 +47,10 @@ def batch_of(given: Normal, columns: tuple[str, ...], source: S3Object, *, exami
     """
     text, separator = given.text, given.separator
     height = line_count(text)
-    if not _even(text, height, len(columns), ord(separator)) or not (examined or _typed(text, columns)):
+    if not _even(text, height, len(columns), separator) or not (examined or _typed(text, columns)):
         return None
-    address = pl.Categorical(pl.Categories.random())
-    # polars drops a byte order mark at the start, and inflates what starts like zlib's or zstd's data (`x^`).
-    guard = not text[:1].isdigit()
-    try:
-        frame = pl.read_csv(
-            b"\n" + text if guard else text,
-            skip_rows=int(guard),
-            raise_if_empty=False,
-            schema={column: TYPES.get(kind_of(column), address) for column in columns},
-            separator=separator.decode(),
-            has_header=False,
-            quote_char=None,
-            null_values=MISSING_TEXTS,
-            truncate_ragged_lines=True,
-            missing_columns="insert",
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    if frame.height != height or (frame[columns[-1]].null_count() and not _whole(text, len(columns), ord(separator))):
+    frame = _split(text, height, columns, separator)
+    if frame is None:
         return None
     addresses = addresses_of(frame)
     if addresses is None or not (examined or _in_range(frame, text, separator)):
@@ -76,6 +60,57 @@ def batch_of(given: Normal, columns: tuple[str, ...], source: S3Object, *, exami
         return batch
     whole = pl.Series("original", [line.decode().rstrip("\r") for line in given.original], dtype=pl.String)
     return replace(batch, frame=batch.frame.with_columns(whole))
+
+
+def _split(text: bytes, height: int, columns: tuple[str, ...], separator: bytes) -> pl.DataFrame | None:
+    """The fields in the types of their columns; None where one does not fit, or a line has more or fewer of them.
+
+    Numbers that are `null` are tried in a second go: that costs the many files without nothing.
+    """
+    # Where blanks separate, no field is empty, and the overflow column tells each line that has more fields.
+    if separator != b" " and not _whole(text, height, len(columns), separator):
+        return None
+    frame = _read_csv(text, columns, separator, dict.fromkeys(columns, "-"))
+    if frame is None and _whole(text, height, len(columns), separator):
+        frame = _read_csv(text, columns, separator, MISSING_TEXTS)
+    if frame is None or frame.height != height or frame[_OVERFLOW].null_count() != height:
+        return None
+    return _without_nulls(frame.drop(_OVERFLOW))
+
+
+def _without_nulls(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with null for texts that say so in words."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    if not texts:
+        return frame
+    odd = frame.select(((pl.col(texts) == "null") | (pl.col(texts) == "NULL")).any()).row(0)
+    named = [name for name, is_odd in zip(texts, odd, strict=True) if is_odd]
+    return frame.with_columns(pl.col(named).replace(MISSING_TEXTS, [None] * len(MISSING_TEXTS))) if named else frame
+
+
+def _read_csv(
+    text: bytes, columns: tuple[str, ...], separator: bytes, null_values: dict[str, str] | list[str]
+) -> pl.DataFrame | None:
+    """The columns, and one of what is left of each line; None where a value is not of its column's type."""
+    address = pl.Categorical(pl.Categories.random())
+    types = {column: TYPES.get(kind_of(column), address) for column in columns}
+    # polars drops a byte order mark at the start, and inflates what starts like zlib's or zstd's data (`x^`).
+    guard = not text[:1].isdigit()
+    try:
+        return pl.read_csv(
+            b"\n" + text if guard else text,
+            skip_rows=int(guard),
+            raise_if_empty=False,
+            schema=types | {_OVERFLOW: pl.String()},
+            separator=separator.decode(),
+            has_header=False,
+            quote_char=None,
+            null_values=null_values,
+            truncate_ragged_lines=True,
+            missing_columns="insert",
+        )
+    except pl.exceptions.PolarsError:
+        return None
 
 
 def finished(frame: pl.DataFrame, addresses: Addresses, source: S3Object, *, plain: bool) -> Batch:
@@ -98,25 +133,25 @@ def line_count(text: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
 
 
-def _even(text: bytes, height: int, width: int, separator: int) -> bool:
+_OTHERS = {separator: bytes(range(separator[0] + 1, 256)) for separator in (b" ", UNIT)}
+"""Bytes that neither separate fields or lines nor are control characters."""
+
+
+def _even(text: bytes, height: int, width: int, separator: bytes) -> bool:
     """Whether there are `width` separators or newlines a line, each with a field before it, and no control character.
 
     Where no blanks separate, a field may be empty.
     """
     codes = np.frombuffer(text, np.uint8)
-    blank = codes <= separator
-    if np.count_nonzero(blank) != height * width or np.count_nonzero(codes < separator) != height:
+    blank = codes <= separator[0]
+    if np.count_nonzero(blank) != height * width or np.count_nonzero(codes < separator[0]) != height:
         return False
-    return (separator != ord(" ") and width > 1) or not ((blank[1:] & blank[:-1]).any() or blank[:1].any())
+    return (separator != b" " and width > 1) or not ((blank[1:] & blank[:-1]).any() or blank[:1].any())
 
 
-def _whole(text: bytes, width: int, separator: int) -> bool:
-    """Whether each single line has `width` fields, where all have so many on average.
-
-    A line with fewer has no last one: where all have one, no line has more either, and nobody need ask.
-    """
-    codes = np.frombuffer(text, np.uint8)
-    return bool((codes[codes <= separator].reshape(-1, width)[:, -1] == ord("\n")).all())
+def _whole(text: bytes, height: int, width: int, separator: bytes) -> bool:
+    """Whether each single line has `width` fields."""
+    return text.translate(None, _OTHERS[separator]) == (separator * (width - 1) + b"\n") * height
 
 
 def _typed(text: bytes, columns: tuple[str, ...]) -> bool:
