@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LONGEST_LINE = 8 * 1024 * 1024
+"""Bytes of a line, and of a row's text."""
+
 LONGEST_HEADER = 64 * 1024
 MOST_FIELDS = LONGEST_HEADER // 2
-"""As many as a header can name; a line of 8 MiB may have millions, and each costs 40 bytes."""
+"""More than a header can name; a line may have millions, and each costs 40 bytes."""
 
 MISSING = frozenset({b"", b"-", b"null", b"NULL"})
 """What stands for no value: `-` is AWS's own, the others come from databases."""
@@ -22,8 +25,6 @@ MISSING_TEXTS = [text.decode() for text in MISSING]
 
 UNIT = b"\x1f"
 """Separates the fields of normal lines in which a value may have blanks."""
-
-_LONGEST_FIELD = 8 * 1024 * 1024
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z ")
 _STAMP_MARKS = {4: b"-", 7: b"-", 10: b"T", 13: b":", 16: b":", 19: b".", 23: b"Z", 24: b" "}
 _STAMP_DIGITS = [place for place in range(23) if place not in (4, 7, 10, 13, 16, 19)]
@@ -89,7 +90,7 @@ def _split_commas(line: bytes) -> list[bytes]:
     text = line.strip().decode("latin-1")
     if text.count('"') % 2:
         return [text.encode("latin-1")]
-    csv.field_size_limit(_LONGEST_FIELD)
+    csv.field_size_limit(LONGEST_LINE)
     try:
         fields = next(csv.reader([text], strict=True, skipinitialspace=True), [])
     except csv.Error:

@@ -26,7 +26,7 @@ _DIGITS = re.compile(rb"[0-9]+")
 _MOST_DIGITS = len(str(2**63 - 1))
 _MISSING = b"-"
 
-MOST_NAMES = 1000
+MOST_HEADER_NAMES = 1000
 """In a header: AWS knows fewer than a hundred fields, and each of an object's dead letters tells them."""
 TEXTS = frozenset({Kind.KEYWORD, Kind.ACCOUNT, Kind.TAG})
 """Kinds that may be any text."""
@@ -60,7 +60,7 @@ def header_columns(line: bytes, dialect: Dialect = BLANKS) -> tuple[str, ...] | 
     if len(line) > LONGEST_HEADER:
         return None
     names = dialect.split(line.removeprefix(BOM))
-    if not 0 < len(names) <= MOST_NAMES or not all(_NAME.fullmatch(name) for name in names):
+    if not 0 < len(names) <= MOST_HEADER_NAMES or not all(_NAME.fullmatch(name) for name in names):
         return None
     return named_columns([name.decode("ascii") for name in names])
 

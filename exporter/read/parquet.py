@@ -19,7 +19,7 @@ from exporter.fields import Kind, field_named
 from exporter.flow import BadLine, Batch, Form, Piece, S3Object
 from exporter.read import lines
 from exporter.read.columns import TYPES, addresses_of, finished, kind_of, lowest_in_range
-from exporter.read.dialects import MISSING, MISSING_TEXTS, UNIT
+from exporter.read.dialects import LONGEST_LINE, MISSING, MISSING_TEXTS, UNIT
 from exporter.read.examined import examined, numbered
 from exporter.read.footer import MAGIC, Footer, read_footer
 
@@ -32,7 +32,6 @@ _LARGEST = 1024**3
 
 _SLICE_ROWS = 32_768
 _SLICE_VALUES = 2_000_000
-_LONGEST_ROW = 8 * 1024 * 1024
 _LONGEST_MISSING = max(map(len, MISSING))
 
 
@@ -157,14 +156,14 @@ def _light(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
     ReadError at a row that is longer than a line may be.
     """
     size = sum(map(_text_bytes, frame))
-    if size <= _LONGEST_ROW:
+    if size <= LONGEST_LINE:
         yield frame.with_columns(pl.col(column.name).cast(pl.String) for column in frame if _is_dictionary(column))
     elif frame.height > 1:
         half = frame.height // 2
         yield from _light(frame.head(half))
         yield from _light(frame.slice(half))
     else:
-        raise ReadError(f"a row is longer than {_LONGEST_ROW:,} bytes: the rest was not read")
+        raise ReadError(f"a row is longer than {LONGEST_LINE:,} bytes: the rest was not read")
 
 
 def _text_bytes(column: pl.Series) -> int:

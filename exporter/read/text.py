@@ -14,12 +14,11 @@ from exporter.errors import Damaged, ReadError, Unrecognised
 from exporter.flow import BadLine, Batch, Form, Formats, Piece, S3Object
 from exporter.read import lines
 from exporter.read.columns import Normal, batch_of, line_count
-from exporter.read.dialects import Dialect
+from exporter.read.dialects import LONGEST_LINE, Dialect
 from exporter.read.examined import examined, numbered
 from exporter.read.formats import NOTHING, recognised
 
 _CAREFUL_BYTES = 256 * 1024
-_LONGEST_LINE = 8 * 1024 * 1024
 _MOST_ROWS = 2**31
 """A row is a 32-bit number, and an object of 75 MB cannot hold as many records: only blank lines."""
 
@@ -129,12 +128,12 @@ def _cut(chunks: Iterator[bytes], size: int, damage: list[Damaged]) -> Iterator[
             length += len(chunk)
             end = chunk.rfind(b"\n") + 1
             unended = len(chunk) - end if end else unended + len(chunk)
-            if (end and length >= size) or unended > _LONGEST_LINE:
+            if (end and length >= size) or unended > LONGEST_LINE:
                 text = b"".join(buffer)
                 if length > unended:
                     yield text[: length - unended]
-                if unended > _LONGEST_LINE:
-                    raise Unrecognised(f"a line is longer than {_LONGEST_LINE:,} bytes")
+                if unended > LONGEST_LINE:
+                    raise Unrecognised(f"a line is longer than {LONGEST_LINE:,} bytes")
                 buffer, length = [text[length - unended :]], unended
     except Damaged as error:
         damage.append(error)

@@ -2,11 +2,9 @@
 
 import gzip
 import json
-import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +23,6 @@ BAD = GOOD.replace(" 443 ", " \x1b[2Jhttps ")
 
 def text(*lines: str) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """`convert` sets up the process's logging."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 def run(*arguments: str, stdin: bytes = b"") -> Result:

@@ -2,8 +2,6 @@
 
 import fcntl
 import json
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,17 +52,6 @@ def early(folder: Path, row: int, text: str, names: tuple[str, ...] | None = Non
 
 def id_of(row: int, source: S3Object = FIRST) -> str:
     return f"{source.id_prefix}{row:08x}"
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """Every command sets up the process's logging."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

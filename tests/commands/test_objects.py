@@ -1,7 +1,6 @@
 """`objects` on a real ledger that a daemon would have open."""
 
 import json
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,17 +28,6 @@ def stored(minute: int) -> S3Object:
 
 
 ASIDE, DAMAGED, WAITING, DONE, UNDER_WAY = (stored(minute) for minute in (0, 5, 10, 15, 20))
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """Every command sets up the process's logging."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

@@ -244,7 +244,7 @@ def test_slices_and_row_groups_do_not_matter(monkeypatch: pytest.MonkeyPatch) ->
     assert [record["srcport"] for record in meant] == list(range(1000))
     for slice_rows, slice_bytes in ((7, 2**20), (64, 20), (2000, 300)):
         monkeypatch.setattr(parquet, "_SLICE_ROWS", slice_rows)
-        monkeypatch.setattr(parquet, "_LONGEST_ROW", slice_bytes)
+        monkeypatch.setattr(parquet, "LONGEST_LINE", slice_bytes)
         reading = read(written(frame, row_group_size=300))
         assert reading.records == meant
         assert max(batch.frame.height for batch in reading.batches) <= min(slice_rows, slice_bytes)
@@ -321,7 +321,7 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_row_longer_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_LONGEST_ROW", 100)
+    monkeypatch.setattr(parquet, "LONGEST_LINE", 100)
     reading = read(written(pl.DataFrame({"action": ["A", "B" * 90, "C" * 101, "D"]})))
     assert [record["action"] for record in reading.records] == ["A", "B" * 90]
     assert str(reading.error) == "a row is longer than 100 bytes: the rest was not read"
