@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz bench measure-index elasticsearch lock clean
+.PHONY: help setup demo test lint fuzz soak bench measure-index elasticsearch lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ SECONDS ?= 30
 
 fuzz: setup ## Give the readers files made at random, for SECONDS=30
 	@$(BIN)/python -m fuzz --seconds $(SECONDS)
+
+soak: setup ## Kill, mislead and load the daemon for hours; parts: python -m soak --help
+	@$(BIN)/python -m soak $(SOAK)
 
 bench: setup ## Measure CPU seconds a million records, beside a plain Python loop
 	@$(BIN)/python -m bench

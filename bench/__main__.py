@@ -2,6 +2,7 @@
 
 Each case runs in a process of its own, one after the other, in turns; the best of the turns counts.  The figures of one
 run are comparable with each other, not with another machine's or another day's: that is what the ratios are for.
+At the end the daemon, as a process of its own, takes objects from S3 to Elasticsearch.
 """
 
 import argparse
@@ -34,6 +35,8 @@ SHOWN = {
 WIDTH = 190
 """Of what goes to a file or a pipe: the table needs it."""
 
+END_TO_END = "end-to-end"
+
 FORMS = ("v5", "v2", "parquet", "messages", "commas")
 
 LARGEST = {"v5": "both ends", "parquet": "parquet"}
@@ -43,14 +46,29 @@ LARGEST = {"v5": "both ends", "parquet": "parquet"}
 def main() -> None:
     """Runs the whole bench, or one case where it is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", nargs="?", help="one case alone, as JSON")
+    parser.add_argument(
+        "case", nargs="?", help=f"one case alone, as JSON; {END_TO_END}: S3 to Elasticsearch, as a table"
+    )
     parser.add_argument("--records", type=int, default=RECORDS, help="records of the object")
     parser.add_argument("--turns", type=int, default=3, help="runs of each case, of which the best counts")
     options = parser.parse_args()
-    if options.case:
+    if options.case == END_TO_END:
+        _end_to_end(options.records)
+    elif options.case:
         print(json.dumps(_measure(options.case, options.records)))  # noqa: T201
     else:
         _all(options.records, options.turns)
+        _end_to_end(options.records)
+
+
+def _end_to_end(records: int) -> None:
+    from bench import end_to_end  # noqa: PLC0415 - it needs servers, and the other cases nothing
+
+    end_to_end.main(_console(), records)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def _measure(case: str, records: int) -> dict[str, object]:
@@ -61,7 +79,7 @@ def _measure(case: str, records: int) -> dict[str, object]:
 
 
 def _all(records: int, turns: int) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = _console()
     console.print(f"objects of {records:,} records, 29 fields (v5) unless said; best of {turns} turns, one core\n")
     best: dict[str, dict] = {}  # type: ignore[type-arg]
     for form in FORMS:

@@ -2,15 +2,16 @@
 
 The stages in order, one line each:
 
-source    which objects are new: `source/s3.py` lists, `ledger.py` knows what is done
+source    which objects are new: `source/s3.py` lists, `source/sqs.py` is told, `ledger.py` knows what is done
 read      bytes to a batch of columns: `read/reader.py`, with names and types from `fields.py`
 enrich    both ends of every record from the inventory: `enrich/ec2.py` describes, `enrich/inventory.py` looks up
 ecs       a batch of columns to ECS documents as NDJSON: `ecs/document.py`
 sink      documents into the data stream: `sink/elasticsearch.py`, or a folder: `sink/files.py`
 ledger    done: forget nothing before
 
-`pipeline.py` takes one object through all of them, on one screen: start there.  `wiring.py` puts the stages together,
-`daemon.py` runs them for ever, `commands/` is the command line.
+`pipeline.py` takes one object through all of them, on one screen: start there.  `poller.py` and `consumer.py` find
+objects, by listings and by messages, `workers.py` gives each to a thread, once.  `wiring.py` puts all of it together,
+`daemon.py` runs it for ever, `commands/` is the command line.
 """
 
 __version__ = "0.1.0"

@@ -15,8 +15,10 @@ from exporter.logs import CONTROL
 _CONFIG_FAULT, _FAILED = 2, 1
 
 COMMANDS = {
-    "run": "Poll the buckets and send what is new, until SIGTERM or SIGINT.",
-    "once": "Send what is new now, then exit.",
+    "run": "Send what is new in buckets and queues, until SIGTERM or SIGINT.",
+    "once": "Send what is new now, in buckets and queues, then exit.",
+    "status": "Show how the work stands: whether all is well, what is done and what is not.",
+    "backfill": "Send the records of a range of time, from any bucket of source.s3, and nothing twice.",
     "dead-letters": "Show the lines and documents that could not go out, and send them again.",
     "objects": "Show the objects that are not simply done, and have them tried again.",
     "setup": "Install or upgrade the templates in Elasticsearch.",

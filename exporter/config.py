@@ -39,6 +39,7 @@ from exporter.option_types import (
     Bucket,
     CloudId,
     CommaList,
+    ExternalId,
     File,
     Fingerprint,
     Flag,
@@ -48,12 +49,13 @@ from exporter.option_types import (
     Host,
     Listen,
     Namespace,
-    NotEmpty,
     Password,
     Pipeline,
     Prefix,
     Profile,
+    QueueUrl,
     Region,
+    RoleArn,
     Start,
     TagKey,
     Url,
@@ -61,6 +63,8 @@ from exporter.option_types import (
     aws_prefix,
     duration,
     keys_root,
+    queue_endpoint,
+    queue_region,
     secret_file,
     size,
     whole,
@@ -85,6 +89,8 @@ class S3Source(Settings):
     layout: Literal["aws", "ordered", "any"] = "aws"
     prefix: Prefix = ""
     region: Region | None = None
+    role_arn: RoleArn | None = None
+    external_id: ExternalId | None = None
     start: Start = "now"
     lookback: Annotated[timedelta, duration("1h", "60d")] = timedelta(days=2)
     format: Format | None = None
@@ -106,6 +112,45 @@ class S3Source(Settings):
         return aws_prefix(prefix) if info.data.get("layout") == "aws" else prefix
 
 
+class SqsSource(Settings):
+    """One queue with notifications of new objects."""
+
+    queue_url: QueueUrl
+    region: Region | None = None
+    role_arn: RoleArn | None = None
+    external_id: ExternalId | None = None
+    buckets: Annotated[tuple[Bucket, ...], CommaList, Field(max_length=1000)] = ()
+    layout: Literal["aws", "any"] = "aws"
+    prefix: Prefix = ""
+    format: Format | None = None
+    visibility: Annotated[timedelta, duration("30s", "12h")] = timedelta(minutes=5)
+
+    @property
+    def root(self) -> str:
+        """What all keys begin with that are taken."""
+        return keys_root(self.prefix, self.layout)
+
+    @property
+    def source_id(self) -> str:
+        """By which it is told of."""
+        return f"the queue {self.queue_url.rstrip('/').rpartition('/')[2]}"
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where the queue answers, if that is not AWS's usual place for its region."""
+        return queue_endpoint(self.queue_url)
+
+    @property
+    def queue_region(self) -> str | None:
+        """The region as given, else the one that the queue's URL names; None where neither tells."""
+        return self.region or queue_region(self.queue_url)
+
+    @field_validator("prefix")
+    @classmethod
+    def _fits_layout(cls, prefix: str, info: ValidationInfo) -> str:
+        return aws_prefix(prefix) if info.data.get("layout") == "aws" else prefix
+
+
 class FlowLog(Settings):
     """What is known of one flow log."""
 
@@ -116,10 +161,30 @@ class FlowLog(Settings):
 class Source(Settings):
     """Where objects come from, and how those are written that do not say it themselves."""
 
-    s3: Annotated[tuple[S3Source, ...], Field(max_length=1000), NotEmpty]
+    s3: Annotated[tuple[S3Source, ...], Field(max_length=1000)] = ()
+    sqs: Annotated[tuple[SqsSource, ...], Field(max_length=100)] = ()
     flow_logs: Annotated[tuple[FlowLog, ...], Field(max_length=1000)] = ()
     describe_flow_logs: Flag = True
     poll_every: Annotated[timedelta, duration("1s", "1d")] = timedelta(seconds=60)
+
+    @property
+    def buckets(self) -> frozenset[str] | None:
+        """The buckets that are read; None where a queue's messages name them."""
+        if any(not each.buckets for each in self.sqs):
+            return None
+        return frozenset((*(each.bucket for each in self.s3), *(name for each in self.sqs for name in each.buckets)))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """By which all sources are told of."""
+        return (*(each.source_id for each in self.s3), *(each.source_id for each in self.sqs))
+
+    def format_of(self, bucket: str, key: str) -> tuple[str, ...] | None:
+        """The format of the entry with the longest beginning of this key; None where no entry tells one."""
+        entries = [(each.bucket, each.root, each.format) for each in self.s3]
+        entries += [(name, each.root, each.format) for each in self.sqs for name in each.buckets]
+        here = [(root, names) for name, root, names in entries if names and name == bucket and key.startswith(root)]
+        return max(here, key=lambda each: len(each[0]))[1] if here else None
 
 
 class Aws(Settings):
@@ -169,7 +234,8 @@ class ElasticsearchOutput(Settings):
     allow_plaintext: Flag = False
     ca_certs: File | None = None
     certificate_fingerprint: Fingerprint | None = None
-    requests_in_flight: Annotated[int, whole(1, 64)] = 4
+    requests_in_flight: Annotated[int, whole(1, 64)] = 8
+    min_requests_in_flight: Annotated[int, whole(1, 64)] = 1
     compress: Flag = False
     timeout: Annotated[timedelta, duration("1s", "10m")] = timedelta(seconds=60)
     pipeline: Pipeline | None = "_none"
@@ -177,6 +243,13 @@ class ElasticsearchOutput(Settings):
     index_mode: Literal["auto", "standard", "logsdb"] = "auto"
     shards: Annotated[int, whole(1, 1024)] | None = None
     replicas: Annotated[int, whole(0, 20)] | None = None
+
+    @field_validator("min_requests_in_flight")
+    @classmethod
+    def _not_above(cls, least: int, info: ValidationInfo) -> int:
+        if least > (most := info.data.get("requests_in_flight", least)):
+            raise ValueError(f"expected no more than output.elasticsearch.requests_in_flight, which is {most}")
+        return least
 
     def credentials(self) -> Credentials:
         """The secrets in plain text, files read now; ConfigError where a file has become unreadable."""
@@ -210,6 +283,7 @@ class Output(Settings):
     files: FilesOutput | None = None
     request_bytes: Annotated[int, size("64KiB", "90MiB")] = 5 * 1024 * 1024
     event_original: Flag = False
+    dead_letters: Literal["auto", "file", "stream"] = "auto"
 
 
 class State(Settings):
@@ -252,6 +326,14 @@ class Config(Settings):
     log: Log = Log()
     metrics: MetricsListener = MetricsListener()
 
+    @property
+    def streams_letters(self) -> bool:
+        """Whether dead letters go to a data stream: where replicas may share a queue, none has a folder for all."""
+        asked = self.output.dead_letters
+        return asked == "stream" or (
+            asked == "auto" and bool(self.source.sqs) and self.output.elasticsearch is not None
+        )
+
 
 def options(section: type[Settings] = Config, above: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every section and option with its dotted path, `[]` for an entry of a list: `source.s3[].bucket`."""
@@ -270,7 +352,9 @@ def _section_in(annotation: object) -> type[Settings] | None:
 
 
 _PATHS = tuple(path for path, _ in options())
-_UNSHOWN = frozenset({"api_key", "password", "username", "hosts", "cloud_id", "endpoint_url"})
+_UNSHOWN = frozenset(
+    {"api_key", "password", "username", "hosts", "cloud_id", "endpoint_url", "queue_url", "external_id"}
+)
 """Options whose text is never repeated: it is a secret, or a careless hand could have put one there."""
 
 

@@ -40,12 +40,65 @@ def conflicts(tree: object) -> Iterator[tuple[Loc, str]]:
         elif section is not None and needed and not both:
             yield loc, f"expected one of {' and '.join(names)}; neither is given"
     source = _given(tree, ("source",)) or {}
+    yield from _nowhere(tree, source)
+    yield from _repeated_queues(source.get("sqs"))
+    yield from _streamed_letters(_given(tree, ("output",)) or {})
+    for kind in ("s3", "sqs"):
+        yield from _half_entries(kind, source.get(kind))
+    yield from _differing_roles(source.get("s3"))
     yield from _repeated_buckets(source.get("s3"))
     yield from _overlapping_buckets(source.get("s3"))
     yield from _repeated_flow_logs(source.get("flow_logs"))
     cluster = _given(tree, _CLUSTER) or {}
     for check in (_half_credentials, _unreadable_files, _unprotected_hosts):
         yield from ((_CLUSTER + loc, problem) for loc, problem in check(cluster))
+
+
+def _streamed_letters(output: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    if output.get("dead_letters") == "stream" and "files" in output:
+        yield ("output", "dead_letters"), "a stream needs output.elasticsearch: with output.files they go to a file"
+
+
+def _nowhere(tree: object, source: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    if isinstance(tree, dict) and isinstance(tree.get("source"), dict) and not source.keys() & {"s3", "sqs"}:
+        yield ("source",), "expected s3 or sqs or both; neither is given"
+
+
+def _entries(entries: object) -> Iterator[tuple[int, dict[str, object]]]:
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            yield index, _given(entry, ()) or {}
+
+
+def _repeated_queues(queues: object) -> Iterator[tuple[Loc, str]]:
+    first: dict[str, int] = {}
+    for index, entry in _entries(queues):
+        if isinstance(url := entry.get("queue_url"), str):
+            same = first.setdefault(url.rstrip("/"), index)
+            if same != index:
+                yield ("source", "sqs", index), f"the same queue as source.sqs[{same}]: leave one out"
+
+
+def _half_entries(kind: str, entries: object) -> Iterator[tuple[Loc, str]]:
+    for index, entry in _entries(entries):
+        if "external_id" in entry and "role_arn" not in entry:
+            yield ("source", kind, index, "external_id"), "an external id is told with a role: give role_arn too"
+        if kind == "sqs" and "format" in entry and "buckets" not in entry:
+            yield ("source", kind, index, "format"), "a format needs the buckets that it holds for: give buckets too"
+
+
+def _differing_roles(buckets: object) -> Iterator[tuple[Loc, str]]:
+    """A bucket is read by one client, whichever of its entries found the object."""
+    first: dict[str, tuple[int, object, object]] = {}
+    for index, entry in _entries(buckets):
+        if isinstance(bucket := entry.get("bucket"), str):
+            roles = (entry.get("role_arn"), entry.get("external_id"))
+            same, *others = first.setdefault(bucket, (index, *roles))
+            if roles != tuple(others):
+                yield (
+                    ("source", "s3", index),
+                    f"not the role_arn and external_id that source.s3[{same}] has for the same bucket: give both alike",
+                )
 
 
 def _repeated_buckets(buckets: object) -> Iterator[tuple[Loc, str]]:

@@ -19,7 +19,7 @@ Loc = tuple[str | int, ...]
 """A place in the tree: names of options, and numbers of entries in lists."""
 
 
-VERBATIM: frozenset[Loc] = frozenset({("source", "s3", "format"), ("source", "flow_logs", "format")})
+VERBATIM: frozenset[Loc] = frozenset({("source", each, "format") for each in ("s3", "sqs", "flow_logs")})
 """Options, without the numbers of their entries, that stand for themselves: in a format `${NAME}` is a field."""
 
 

@@ -4,6 +4,7 @@ import logging
 from threading import Lock
 
 from exporter.flow import Outcome, Piece, S3Object
+from exporter.ledger import State
 from exporter.metrics import Metrics
 
 log = logging.getLogger("exporter.pipeline")
@@ -30,9 +31,10 @@ def read(piece: Piece, outcome: Outcome, metrics: Metrics) -> None:
         _tell(unknown, piece)
 
 
-def finished(outcome: Outcome, metrics: Metrics) -> None:
-    """All of an object is out, as far as it could be read."""
-    metrics.add("objects_total", outcome="damaged" if outcome.damage else "done")
+def finished(outcome: Outcome, metrics: Metrics) -> State:
+    """All of an object is out, as far as it could be read; gives back what it is then."""
+    state = State.DAMAGED if outcome.damage else State.DONE
+    metrics.add("objects_total", outcome=state)
     metrics.observe("object_seconds", outcome.seconds)
     newest = outcome.source.time.timestamp()
     with _comparing:  # two objects may end at once
@@ -50,12 +52,14 @@ def finished(outcome: Outcome, metrics: Metrics) -> None:
         outcome.bad_lines,
         f"; damaged: {outcome.damage}" if outcome.damage else "",
     )
+    return state
 
 
-def ended(how: str, source: S3Object, metrics: Metrics, error: Exception) -> None:
-    """An object did not go through."""
+def ended(how: State, source: S3Object, metrics: Metrics, error: Exception) -> State:
+    """An object did not go through; gives `how` back."""
     metrics.add("objects_total", outcome=how)
     log.warning("%s is %s: %s", source, how, error)
+    return how
 
 
 def _tell(unknown: tuple[str, ...], piece: Piece) -> None:

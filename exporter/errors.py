@@ -4,6 +4,7 @@
     ├── ConfigError        the configuration has faults: all of them, each by its path (fatal at start)
     ├── LedgerError        the ledger cannot be used (fatal at start)
     ├── SourceError        an object could not be fetched this time (retried by policy, then at a later pass)
+    │   ├── Incomplete     parts of a source could not be looked at (the others went on)
     │   └── ObjectGone     the object no longer exists (set aside)
     │       └── Overwritten    it has a new version (which is done in its place)
     ├── ReadError          the object is not what it should be (set aside with the reason, never retried by itself)
@@ -25,6 +26,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.flow import S3Object
 
 
@@ -56,6 +59,14 @@ class LedgerError(ExporterError):
 
 class SourceError(ExporterError):
     """An object or a listing could not be fetched this time."""
+
+
+class Incomplete(SourceError):
+    """Parts of a source could not be looked at: `faults` says of each (a folder) why; all others went on."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        self.faults = dict(faults)
+        super().__init__("; ".join(faults.values()))
 
 
 class ObjectGone(SourceError):

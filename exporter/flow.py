@@ -1,8 +1,8 @@
 """The values that travel between the stages; each stage knows these and nothing of the others."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Protocol, Self
@@ -107,6 +107,10 @@ class Batch:
     plain: bool
     owners: pl.DataFrame | None = None
 
+    def without(self, rows: Collection[int]) -> "Batch":
+        """The same without the records of these rows."""
+        return replace(self, frame=self.frame.filter(~pl.col("row").is_in(list(rows))))
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -193,6 +197,10 @@ class Delivered:
 class Delivery(Protocol):
     """An object's way into a sink: bodies go in, `finish` says what became of them."""
 
+    def missing(self, batch: Batch) -> Batch:
+        """The records of a batch without those whose documents are known to be there; these count as existing."""
+        ...  # pragma: no cover
+
     def send(self, body: Body) -> None:
         """Takes a body; waits while too many bytes are in flight.  Raises what an earlier body met."""
         ...  # pragma: no cover
@@ -209,8 +217,12 @@ class Delivery(Protocol):
 class Sink(Protocol):
     """Where documents go."""
 
-    def open(self, source: S3Object) -> Delivery:
-        """A new delivery for one object."""
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> Delivery:
+        """A new delivery for one object; `again` says that documents of it may be there already.
+
+        Then it looks first which these are, for as long as that takes; `at_work` says that a request with some of them
+        may even be travelling yet, which is waited for.  Raises SinkError and Stopped.
+        """
         ...  # pragma: no cover
 
     def close(self) -> None:

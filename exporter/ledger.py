@@ -13,6 +13,9 @@ An object is known by its `id_prefix`, which stands for bucket, key and etag and
 What was under way when the program died is undone at the next start.  Only `unknown` and `waiting` decide what is
 taken, and only `raise_floor` what is no longer looked for.
 
+How many objects are in which state, and where from, is counted along by the file itself (ledger_schema.py):
+`summary`, and ledger_view.py for `status`, cost the same whatever the ledger holds, and `prune` what it deletes.
+
 The file is written ahead (WAL) with synchronous=FULL: with NORMAL a power cut may take back the last commits.  A
 `finish` taken back would do no harm, as ids make a replay harmless; a `begin` taken back would hide that some of the
 object's documents may be out already, which matters after a roll-over.  It costs two fsyncs an object: some hundred
@@ -23,8 +26,8 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -32,14 +35,20 @@ from pathlib import Path
 from threading import Lock
 from typing import Self, TextIO
 
+from exporter import ledger_troubles
 from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
-from exporter.ledger_file import Row, explained, open_to_look, open_to_write, own
+from exporter.ledger_file import Connection, Row, explained, open_to_look, open_to_write, own
+from exporter.ledger_rows import numbers_of, object_of, place_of
+from exporter.ledger_troubles import Trouble
 
 log = logging.getLogger(__name__)
 
 NAME = "ledger.sqlite3"
 """The file's name in the state folder."""
+
+BACKFILL = "backfill.sqlite3"
+"""The same for a ledger of `backfill`'s own, beside the daemon's."""
 
 ATTEMPTS = 5
 """How often an object is tried at least before it is set aside as failed …"""
@@ -58,6 +67,9 @@ KEPT = timedelta(days=90)
 
 WAITING = 1000
 """Undone objects that are read at a time."""
+
+REMEMBERED = 10_000
+"""Buckets with account and region whose numbers are held; beyond, they are looked up anew."""
 
 
 class State(StrEnum):
@@ -87,12 +99,33 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Objects by state, records of all that are done or damaged, and the time of the newest of these."""
+    """Objects by state, records of all that are done or damaged, and the time of the newest of these.
+
+    `bytes` is the stored size of what is done or damaged, as far as it is known (version 2 did not keep it).
+    """
 
     objects: dict[State, int]
     records: int
     newest: datetime | None
+    bytes: int = 0
 
+
+_SUMMARY = (
+    "SELECT tally.state, sum(objects), sum(records), sum(bytes), max(CASE tally.state WHEN 'done' THEN "
+    "(SELECT max(time) FROM object WHERE state = 'done' AND bucket = tally.bucket AND origin = tally.origin) "
+    "WHEN 'damaged' THEN (SELECT max(time) FROM object WHERE state <> 'done' AND state = 'damaged' "
+    "AND bucket = tally.bucket) END) FROM tally JOIN bucket ON number = tally.bucket WHERE objects > 0 "
+    "AND (?1 IS NULL OR name IN (SELECT value FROM json_each(?1))) GROUP BY tally.state"
+)
+
+_FORGET = (
+    "DELETE FROM object WHERE state = 'done' AND bucket = (SELECT number FROM bucket WHERE name = ?) "
+    "AND origin IN (SELECT number FROM origin) AND time < ?"
+)
+_FORGET_KEPT = (
+    "DELETE FROM object WHERE state <> 'done' AND state IN ('damaged', 'failed', 'set aside') "
+    "AND bucket = (SELECT number FROM bucket WHERE name = ?) AND time < ? AND ended < ?"
+)
 
 _ENTRIES = (
     "SELECT name, place, time, state, attempts, coalesce(reason, '') FROM object JOIN bucket ON number = bucket WHERE "
@@ -116,10 +149,12 @@ class Ledger:
         self._clock = clock
         self._lock = Lock()
         self._owner: TextIO | None = None
-        self._database: sqlite3.Connection | None = None
+        self._database: Connection | None = None
+        self._numbers: dict[tuple[str, str | None, str | None], tuple[int, int]] = {}
 
     def open(self) -> Self:
         """Makes the file where there is none; sets a corrupt one aside and begins anew; takes up after a crash."""
+        self._numbers.clear()
         with explained(self._path):
             if self._read_only:
                 self._database = open_to_look(self._path)
@@ -159,6 +194,10 @@ class Ledger:
         ((seconds,),) = self._run("SELECT first_seen FROM source WHERE id = ?", source_id)
         return datetime.fromtimestamp(seconds, UTC)
 
+    def knows(self, source_id: str) -> bool:
+        """Whether there was a pass over a source ever before."""
+        return bool(self._run("SELECT 1 FROM source WHERE id = ?", source_id))
+
     def floor(self, source_id: str) -> date | None:
         """The earliest day that may still hold undone objects of a source; None before the first whole pass."""
         rows = self._run("SELECT floor FROM source WHERE id = ? AND floor IS NOT NULL", source_id)
@@ -175,6 +214,21 @@ class Ledger:
             *(source_id, self._clock().timestamp(), day.isoformat()),
         )
         return moved > 0
+
+    def behind(self, source_id: str) -> dict[str, date]:
+        """Folders that could not be looked at when the floor was raised, each with the first day to look at there."""
+        rows = self._run("SELECT folder, day FROM behind WHERE source = ?", source_id)
+        return {folder: date.fromisoformat(day) for folder, day in rows}
+
+    def leave_behind(self, source_id: str, folders: Mapping[str, date]) -> None:
+        """These are the folders behind now, and no others."""
+        rows = [(source_id, folder, day.isoformat()) for folder, day in folders.items()]
+        with self._lock, explained(self._path):
+            database = self._opened()
+            database.execute("BEGIN IMMEDIATE")
+            with database:
+                database.execute("DELETE FROM behind WHERE source = ?", (source_id,))
+                database.executemany("INSERT INTO behind (source, folder, day) VALUES (?, ?, ?)", rows)
 
     def marker(self, source_id: str) -> str | None:
         """The key behind which a source whose keys rise with time is listed; None where that is from its first key."""
@@ -205,7 +259,10 @@ class Ledger:
 
     def interrupted(self) -> list[S3Object]:
         """What was under way when the program last died and has not ended since, oldest first."""
-        return [entry.source for entry in self._entries("state = 'undone' AND crashes > 0 ORDER BY object.time")]
+        return [
+            entry.source
+            for entry in self._entries("state <> 'done' AND state = 'undone' AND crashes > 0 ORDER BY object.time")
+        ]
 
     def waiting(self, bucket: str) -> Iterator[S3Object]:
         """What is undone in a bucket and not to be left alone at present, the oldest first, each once.
@@ -215,8 +272,9 @@ class Ledger:
         """
         time, last = -1 << 62, ""
         while entries := self._entries(
-            "state IN ('under way', 'undone') AND state = 'undone' "  # the first is what the index `open` is known by
-            "AND name = ? AND coalesce(retry_at, 0) <= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+            "state <> 'done' AND state = 'undone' "  # the first is what the index `kept` is known by
+            "AND object.bucket = (SELECT number FROM bucket WHERE name = ?) AND coalesce(retry_at, 0) <= ? "
+            "AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
             *(bucket, self._seconds(), time, last, WAITING),
         ):
             yield from (entry.source for entry in entries)
@@ -226,47 +284,54 @@ class Ledger:
     def kept(self, limit: int = 100, states: Collection[State] = KEPT_STATES) -> list[Entry]:
         """What is in one of `states` with its reason, the newest first; what is done has no place to tell any more."""
         return self._entries(
-            "state IN (SELECT value FROM json_each(?)) AND place IS NOT NULL ORDER BY object.time DESC, id LIMIT ?",
+            "state <> 'done' AND state IN (SELECT value FROM json_each(?)) ORDER BY object.time DESC, id LIMIT ?",
             *(json.dumps(list(states)), limit),
         )
 
     def summary(self, buckets: Sequence[str] | None = None) -> Summary:
         """Counts over all that the ledger still remembers, or what it does of these buckets."""
-        rows = self._run(
-            "SELECT state, count(*), sum(records), max(time) FROM object JOIN bucket ON number = bucket "
-            "WHERE ?1 IS NULL OR name IN (SELECT value FROM json_each(?1)) GROUP BY state",
-            None if buckets is None else json.dumps(buckets),
-        )
-        newest = max((row[3] for row in rows if row[0] in {State.DONE, State.DAMAGED}), default=None)
+        rows = self._run(_SUMMARY, None if buckets is None else json.dumps(buckets))
+        ended = [row for row in rows if row[0] in {State.DONE, State.DAMAGED}]
+        newest = max((row[4] for row in ended), default=None)
         return Summary(
             objects={State(row[0]): row[1] for row in rows},
-            records=sum(row[2] for row in rows),
+            records=sum(row[2] for row in ended),
             newest=None if newest is None else datetime.fromtimestamp(newest, UTC),
+            bytes=sum(row[3] for row in ended),
         )
 
     def expect(self, source: S3Object) -> None:
         """An object that no listing may come by is undone, where it is not known yet."""
-        self._run("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", source.bucket)
         self._run(
-            "INSERT INTO object (id, bucket, state, time, place) VALUES "
-            "(?, (SELECT number FROM bucket WHERE name = ?), 'undone', ?, ?) ON CONFLICT DO NOTHING",
-            *(source.id_prefix, source.bucket, int(source.time.timestamp()), place_of(source)),
+            "INSERT INTO object (id, bucket, origin, state, time, bytes, place) VALUES (?, ?, ?, 'undone', ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            *(source.id_prefix, *self._numbered(source), int(source.time.timestamp()), source.size, place_of(source)),
         )
+
+    def state(self, source: S3Object) -> State | None:
+        """What became of an object; None where it was never seen, or is forgotten."""
+        rows = self._run("SELECT state FROM object WHERE id = ?", source.id_prefix)
+        return State(rows[0][0]) if rows else None
+
+    def doubt(self, until: datetime) -> None:
+        """Objects whose time is before `until` may be out already, although the ledger does not know of them.
+
+        After a ledger was lost: `begin` returns 2 at least for each of these, now and after a restart.  Never back.
+        """
+        self._run("UPDATE doubt SET until = max(until, ?)", math.ceil(until.timestamp()))
 
     # What becomes of an object ----------------------------------------------------------------------------------------
 
     def begin(self, source: S3Object) -> int:
-        """It is under way.  Which attempt this is: above 1, documents of it may be out already."""
-        self._run("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", source.bucket)
+        """It is under way.  Which attempt this is: above 1, documents of it may be out already; see `doubt` too."""
+        time = int(source.time.timestamp())
         ((attempt,),) = self._run(
-            "INSERT INTO object (id, bucket, state, time, attempts, place) "
-            "VALUES (?, (SELECT number FROM bucket WHERE name = ?), 'under way', ?, 1, ?) "
-            "ON CONFLICT DO UPDATE SET state = 'under way', attempts = attempts + 1, place = excluded.place, "
-            "ended = NULL, retry_at = NULL, reason = NULL RETURNING attempts",
-            source.id_prefix,
-            source.bucket,
-            int(source.time.timestamp()),
-            place_of(source),
+            "INSERT INTO object (id, bucket, origin, state, time, attempts, bytes, place) "
+            "VALUES (?, ?, ?, 'under way', ?, 1, ?, ?) ON CONFLICT DO UPDATE SET state = 'under way', "
+            "attempts = attempts + 1, origin = excluded.origin, bytes = max(bytes, excluded.bytes), "
+            "place = excluded.place, ended = NULL, retry_at = NULL, reason = NULL "
+            "RETURNING max(attempts, 1 + (time < (SELECT until FROM doubt)))",
+            *(source.id_prefix, *self._numbered(source), time, source.size, place_of(source)),
         )
         return int(attempt)
 
@@ -296,19 +361,47 @@ class Ledger:
             self.expect(instead)
         self._end(source, State.SET_ASIDE, reason)
 
+    def buckets(self) -> frozenset[str]:
+        """The buckets of which it knows, or knew, objects."""
+        return frozenset(name for (name,) in self._run("SELECT name FROM bucket"))
+
     def prune(self, bucket: str, floor: date) -> int:
         """Forgets what is done and older than `floor`, the lowest floor of the bucket's sources; how many those were.
 
         What is damaged, failed or set aside stays KEPT longer.
         """
-        midnight = datetime.combine(floor, time(), UTC).timestamp()
-        return self._change(
-            "DELETE FROM object WHERE bucket = (SELECT number FROM bucket WHERE name = ?) AND time < ? AND "
-            "(state = 'done' OR (state IN ('damaged', 'failed', 'set aside') AND ended < ?))",
-            bucket,
-            int(midnight),
-            int((self._clock() - KEPT).timestamp()),
+        midnight = int(datetime.combine(floor, time(), UTC).timestamp())
+        return self._change(_FORGET, bucket, midnight) + self._change(
+            _FORGET_KEPT, bucket, midnight, self._kept_since()
         )
+
+    def prune_ended(self, bucket: str, before: datetime) -> int:
+        """The same by when objects ended, for what is found by messages and has no floor: done before `before`.
+
+        It costs what is deleted, and a look at those whose own time is before `before` and that ended since.
+        """
+        seconds = int(before.timestamp())
+        done = self._change(f"{_FORGET} AND ended < ?", bucket, seconds, seconds)
+        return done + self._change(_FORGET_KEPT, bucket, seconds, min(seconds, self._kept_since()))
+
+    # What lasts -------------------------------------------------------------------------------------------------------
+
+    def report(self, scope: str, faults: Mapping[str, str]) -> None:
+        """The troubles that a scope (a source's id, `inventory REGION`) has now: what, and the reason; none clears it.
+
+        Those that go on keep their `since`.  What is kept has its limits: see ledger_troubles.py.
+        """
+        with self._lock, explained(self._path):
+            ledger_troubles.report(self._opened(), scope, faults, self._seconds())
+
+    def troubles(self) -> list[Trouble]:
+        """All that last, by scope, the longest first."""
+        with self._lock, explained(self._path):
+            return ledger_troubles.all_of(self._opened())
+
+    def keep_troubles(self, scopes: Collection[str]) -> None:
+        """Forgets the troubles of any other scope: of sources that the configuration no longer has."""
+        self._run("DELETE FROM trouble WHERE scope NOT IN (SELECT value FROM json_each(?))", json.dumps(list(scopes)))
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
@@ -338,7 +431,7 @@ class Ledger:
 
     def _entries(self, condition: str, *values: object) -> list[Entry]:
         rows = self._run(_ENTRIES + condition, *values)
-        return [Entry(_object(row), State(row[3]), row[4], row[5]) for row in rows]
+        return [Entry(object_of(row), State(row[3]), row[4], row[5]) for row in rows]
 
     def _take_up(self) -> None:
         """What an earlier process left under way is undone; failed where it was there each time the program died."""
@@ -350,6 +443,19 @@ class Ledger:
         )
         if failed:
             log.error("%d objects are set aside: the program died %d times while they were under way", failed, CRASHES)
+
+    def _numbered(self, source: S3Object) -> tuple[int, int]:
+        """`numbers_of` an object, looked up once."""
+        key = (source.bucket, source.account, source.region)
+        with self._lock, explained(self._path):
+            if key not in self._numbers:
+                if len(self._numbers) >= REMEMBERED:
+                    self._numbers.clear()
+                self._numbers[key] = numbers_of(self._opened(), source)
+            return self._numbers[key]
+
+    def _kept_since(self) -> int:
+        return int((self._clock() - KEPT).timestamp())
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())
@@ -364,17 +470,7 @@ class Ledger:
         with self._lock, explained(self._path):
             return self._opened().execute(statement, values).rowcount
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> Connection:
         if self._database is None:
             raise LedgerError(f"the ledger {self._path} is not open")
         return self._database
-
-
-def place_of(source: S3Object) -> str:
-    """Where an object lies and which version of it, as the ledger's text."""
-    return json.dumps([source.key, source.etag, source.size, source.account, source.region])
-
-
-def _object(row: Row) -> S3Object:
-    key, etag, size, account, region = json.loads(row[1])
-    return S3Object(row[0], key, etag, size, datetime.fromtimestamp(row[2], UTC), account, region)

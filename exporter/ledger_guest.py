@@ -8,8 +8,9 @@ from pathlib import Path
 
 from exporter.errors import LedgerError
 from exporter.flow import S3Object
-from exporter.ledger import State, place_of
+from exporter.ledger import State
 from exporter.ledger_file import Connection, as_guest, explained
+from exporter.ledger_rows import numbers_of, place_of
 
 FAILED = (State.FAILED, State.DAMAGED, State.SET_ASIDE)
 """What is not tried again by itself."""
@@ -23,20 +24,20 @@ _ANEW = (
 )
 """Attempts stay: above 1, documents of the object may be out already."""
 
-_RETRY = f"UPDATE object SET {_ANEW} WHERE state IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own text
+_RETRY = f"UPDATE object SET {_ANEW} WHERE state <> 'done' AND state IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own text
 
 _OF_BUCKETS = "(? IS NULL OR bucket IN (SELECT number FROM bucket WHERE name IN (SELECT value FROM json_each(?))))"
 
 _ELSEWHERE = (
-    "SELECT name, count(*) FROM object JOIN bucket ON number = bucket "  # noqa: S608 - our own text
-    f"WHERE state IN (SELECT value FROM json_each(?)) AND NOT {_OF_BUCKETS}"
+    "SELECT name, count(*) FROM object JOIN bucket ON bucket.number = object.bucket "  # noqa: S608 - our own text
+    f"WHERE state <> 'done' AND state IN (SELECT value FROM json_each(?)) AND NOT {_OF_BUCKETS}"
 )
 
 _KEY = "substr(place, 1, length(?)) = ? AND ? IN ('', (SELECT name FROM bucket WHERE number = object.bucket))"
 
 _AGAIN = (
-    "INSERT INTO object (id, bucket, state, time, attempts, place) "  # noqa: S608 - our own text
-    "VALUES (?, (SELECT number FROM bucket WHERE name = ?), 'undone', ?, 1, ?) "
+    "INSERT INTO object (id, bucket, origin, state, time, attempts, place) "  # noqa: S608 - our own text
+    "VALUES (?, ?, ?, 'undone', ?, 1, ?) "
     f"ON CONFLICT DO UPDATE SET {_ANEW}, place = excluded.place WHERE state = 'done'"
 )
 
@@ -50,10 +51,10 @@ def retry(path: Path, states: Sequence[State], buckets: Iterable[str] | None = N
         return database.execute(f"{_RETRY} AND {_OF_BUCKETS}", (_json(states), *_among(buckets))).rowcount
 
 
-def elsewhere(path: Path, states: Sequence[State], buckets: Iterable[str], key: str = "") -> dict[str, int]:
-    """Buckets that are none of `buckets`, with how many objects in `states` each has, of `key` alone where it is given.
+def elsewhere(path: Path, states: Sequence[State], buckets: Iterable[str] | None, key: str = "") -> dict[str, int]:
+    """Buckets that are none of `buckets` (None: all), with how many objects in `states` each has.
 
-    Raises LedgerError where the ledger cannot be used.
+    Of `key` alone, where it is given.  Raises LedgerError where the ledger cannot be used.
     """
     narrowed, values = (f" AND {_KEY}", _values(key)) if key else ("", ())
     with explained(path), as_guest(path) as database:
@@ -86,8 +87,7 @@ def retry_keys(path: Path, keys: Mapping[str, Sequence[S3Object]], buckets: Iter
 
 def _again(database: Connection, source: S3Object) -> int:
     """An object that was done is undone; 1, or 0 where it is under way."""
-    database.execute("INSERT INTO bucket (name) VALUES (?) ON CONFLICT DO NOTHING", (source.bucket,))
-    values = (source.id_prefix, source.bucket, int(source.time.timestamp()), place_of(source))
+    values = (source.id_prefix, *numbers_of(database, source), int(source.time.timestamp()), place_of(source))
     return database.execute(_AGAIN, values).rowcount
 
 

@@ -10,6 +10,8 @@ from exporter.config import Log
 _LOUD = ("boto3", "botocore", "elastic_transport", "elasticsearch", "s3transfer", "schedule", "urllib3")
 """Libraries that log each call; their warnings are enough, for errors come back as exceptions."""
 
+_TELLS_TWICE = "botocore.credentials"
+"""Warns, with a traceback and at each call, of a role that is not given: the error itself is told, and says more."""
 
 _STEERING = (*range(9), *range(10, 32), *range(127, 160))
 """Control characters but the tab: they end lines, and steer a terminal."""
@@ -45,3 +47,4 @@ def configure(settings: Log) -> None:
     logging.captureWarnings(capture=True)
     for name in _LOUD:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger(_TELLS_TWICE).setLevel(logging.ERROR)

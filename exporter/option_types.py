@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 from exporter.fields import MOST_NAMES, columns_of, field_named, names_of_format
 
@@ -113,12 +113,6 @@ def _read_list(value: object) -> object:
     return parts
 
 
-def _not_empty(entries: tuple[T, ...]) -> tuple[T, ...]:
-    if not entries:
-        raise ValueError("expected at least one entry")
-    return entries
-
-
 def _matching(pattern: str, expected: str) -> BeforeValidator:
     """Text that `pattern` describes as a whole."""
     compiled = re.compile(pattern)
@@ -181,6 +175,30 @@ def _read_host(value: object) -> str:
     match = URL.fullmatch(_read_url(value))
     scheme, host, port, path = match.groups() if match else ()
     return f"{scheme}://{host}:{port or {'http': 80, 'https': 443}[scheme]}{path.rstrip('/')}"
+
+
+_QUEUE_PATH = re.compile(r"/(?:[A-Za-z0-9_.-]+/)*[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
+
+
+def _read_queue_url(value: object) -> str:
+    match = URL.fullmatch(_read_url(value))
+    if match is None or not _QUEUE_PATH.fullmatch(match[4]):
+        raise ValueError("expected a queue's URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/flow-logs")
+    return match[0]
+
+
+def queue_region(url: str) -> str | None:
+    """The region in the host's name where AWS serves a queue, a VPC endpoint's included; None in another's."""
+    match = URL.fullmatch(url)
+    host = _QUEUE_HOST.fullmatch(match[2]) if match else None
+    return host[1] if host else None
+
+
+def queue_endpoint(url: str) -> str | None:
+    """Scheme, host and port of a queue that is not at AWS's usual host of its region, where every client goes."""
+    if re.match(rf"https://sqs\.{_REGION}\.amazonaws\.com(\.cn)?/", url):
+        return None
+    return "/".join(url.split("/")[:3])
 
 
 def _read_cloud_id(value: object) -> object:
@@ -249,6 +267,12 @@ def secret_file(path: Path, check: Callable[[str], str]) -> str:
 _BUCKET = r"(?!.*\.\.)(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _BUCKET_IS = "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, without s3:// and without a path"
 _PREFIX_IS = "the beginning of keys: at most 900 characters, none of them a control character"
+_REGION = r"[a-z]{2,5}(?:-[a-z]+)+-[0-9]{1,2}"
+_QUEUE_HOST = re.compile(
+    rf"(?:[a-z0-9-]+\.)?sqs(?:-fips)?\.({_REGION})\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)"
+)
+_ROLE_IS = "a role's ARN such as arn:aws:iam::123456789012:role/flow-log-reader"
+_EXTERNAL_IS = "an external id as IAM takes it: 2 to 1224 letters, digits and + = , . @ : / _ -"
 _REGION_IS = "a region's name such as eu-central-1"
 _TAG_IS = "a tag's key: 1 to 128 letters, digits, blanks and . : / = + - @ _"
 
@@ -273,7 +297,9 @@ def keys_root(prefix: str, layout: str) -> str:
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
 Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_IS)]
 Prefix = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
-Region = Annotated[str, _matching(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}", _REGION_IS)]
+Region = Annotated[str, _matching(_REGION, _REGION_IS)]
+RoleArn = Annotated[str, _matching(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}", _ROLE_IS)]
+ExternalId = Annotated[str, _matching(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", _EXTERNAL_IS)]
 TagKey = Annotated[str, _matching(r"[\w .:/=+@-]{1,128}", _TAG_IS)]
 Profile = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{1,128}", "a profile's name: 1 to 128 characters")]
 User = Annotated[str, _matching(r"[^:\x00-\x1f\x7f]{1,1024}", "a user's name: 1 to 1024 characters, no colon")]
@@ -284,9 +310,9 @@ Start = Annotated[datetime | Literal["now"], BeforeValidator(_read_start)]
 Folder = Annotated[Path, BeforeValidator(_read_path)]
 File = Annotated[Path, BeforeValidator(_read_path)]
 Url = Annotated[str, BeforeValidator(_read_url)]
+QueueUrl = Annotated[str, BeforeValidator(_read_queue_url)]
 Host = Annotated[str, BeforeValidator(_read_host)]
 CommaList = BeforeValidator(_read_list)
-NotEmpty = AfterValidator(_not_empty)
 Namespace = Annotated[str, BeforeValidator(_read_namespace)]
 CloudId = Annotated[str, BeforeValidator(_read_cloud_id)]
 Fingerprint = Annotated[str, BeforeValidator(_read_fingerprint)]

@@ -10,7 +10,7 @@ from exporter import counting
 from exporter.ecs.document import Encoder
 from exporter.errors import ObjectGone, Overwritten, ReadError, SinkError, SourceError, Stopped
 from exporter.flow import Batch, ByteStream, DeadLetters, Delivery, Objects, Outcome, S3Object, Sink
-from exporter.ledger import Ledger
+from exporter.ledger import Ledger, State
 from exporter.metrics import Metrics
 from exporter.read.reader import Reader
 
@@ -30,38 +30,40 @@ class Stages:
     abandon: Event
 
 
-def take(source: S3Object, stages: Stages) -> None:
-    """One object, from `under way` to done, damaged, set aside or undone; Stopped is raised again once it is undone."""
+def take(source: S3Object, stages: Stages, *, again: bool = False) -> State:
+    """One object, from `under way` to the state it ended in; Stopped is raised again once it is undone.
+
+    `again` says that somebody else may have had it under way before, as the ledger says of its own attempts.
+    """
     attempt, begun = stages.ledger.begin(source), datetime.now(UTC)
     try:
-        outcome = carry(source, stages)
-        if attempt > 1 and not outcome.damage:
+        outcome = carry(source, stages, again=again, attempt=attempt)
+        if (again or attempt > 1) and not outcome.damage:
             stages.dead_letters.supersede(source, begun)
     except (ObjectGone, ReadError) as error:
-        instead = error.now if isinstance(error, Overwritten) else None
-        stages.ledger.set_aside(source, str(error), instead)
-        counting.ended("set aside", source, stages.metrics, error)
+        stages.ledger.set_aside(source, str(error), error.now if isinstance(error, Overwritten) else None)
+        return counting.ended(State.SET_ASIDE, source, stages.metrics, error)
     except SourceError as error:
-        counting.ended(stages.ledger.fail(source, str(error)), source, stages.metrics, error)
+        return counting.ended(stages.ledger.fail(source, str(error)), source, stages.metrics, error)
     except SinkError as error:
         stages.ledger.release(source, str(error))
-        counting.ended("undone", source, stages.metrics, error)
+        return counting.ended(State.UNDONE, source, stages.metrics, error)
     except Stopped:
         stages.ledger.release(source)
         raise
-    else:
-        stages.ledger.finish(outcome)
-        counting.finished(outcome, stages.metrics)
+    stages.ledger.finish(outcome)
+    return counting.finished(outcome, stages.metrics)
 
 
-def carry(source: S3Object, stages: Stages) -> Outcome:
+def carry(source: S3Object, stages: Stages, *, again: bool = False, attempt: int = 1) -> Outcome:
     """Every record of the object to the sink or to the dead letters; returns when all are there.
 
+    Where it goes `again`, or is no first attempt, the sink looks first which of its documents are there.
     Raises ReadError where nothing of it could be read, SourceError, SinkError and Stopped where it has to be tried
     again.  Where it breaks off, what stands before the break goes through, and `damage` says so.
     """
     outcome, started = Outcome(source), monotonic()
-    delivery = stages.sink.open(source)
+    delivery = stages.sink.open(source, again=again or attempt > 1, at_work=attempt > 1)
     try:
         with stages.objects.open(source) as stream:
             _send(stream, delivery, outcome, stages)
@@ -80,7 +82,7 @@ def _send(stream: ByteStream, delivery: Delivery, outcome: Outcome, stages: Stag
         for piece in stages.reader.read(stream, source):
             stages.dead_letters.keep(piece.dead_letters())
             counting.read(piece, outcome, stages.metrics)
-            for body in stages.encoder.encode(stages.enrich(piece.batch)):
+            for body in stages.encoder.encode(stages.enrich(delivery.missing(piece.batch))):
                 delivery.send(body)
             if stages.abandon.is_set():
                 raise Stopped(f"stopped while {source} was under way")

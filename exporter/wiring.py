@@ -5,112 +5,196 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config as BotoConfig
-from botocore.exceptions import BotoCoreError
 from elasticsearch import Elasticsearch
 
-from exporter import __version__, pipeline
-from exporter.config import Config, ElasticsearchOutput, S3Source
-from exporter.daemon import Place, Poller, Stops, identity_of
+from exporter import pipeline
+from exporter.clients import Clients, S3Clients
+from exporter.config import Config, ElasticsearchOutput, S3Source, SqsSource
+from exporter.consumer import Consumer
+from exporter.daemon import Stops
 from exporter.ecs.document import Encoder
 from exporter.enrich.ec2 import Inventory
 from exporter.enrich.ends import enrich
-from exporter.errors import ConfigError, Fault, InventoryError
+from exporter.errors import ConfigError, Fault, InventoryError, SinkError
 from exporter.fields import field_named
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
+from exporter.health import INVENTORY, OUTPUT, Health
 from exporter.ledger import NAME, Ledger
 from exporter.metrics import Metrics
+from exporter.poller import Place, Poller, identity_of
 from exporter.read.reader import Reader
 from exporter.sink.dead_letter import DeadLetterFile
 from exporter.sink.elasticsearch import ElasticsearchSink, new_client
 from exporter.sink.files import FilesSink
+from exporter.sink.letter_stream import LetterStream
 from exporter.source.formats import FlowLogFormats
 from exporter.source.key_listing import KeyListing, Marker
+from exporter.source.notified import NotifiedObjects
+from exporter.source.past_days import EVERY, PastDays
 from exporter.source.s3 import S3Listing, S3Objects
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_s3 import S3Client
+from exporter.source.sqs import Queue
+from exporter.workers import Workers
 
 log = logging.getLogger(__name__)
 
-_FALLBACK_REGION = "us-east-1"
-_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+LONGEST_KEPT = timedelta(days=14)
+"""SQS's bound: no message is older."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """The whole program, put together and not started."""
 
+    workers: Workers
     poller: Poller
+    consumers: tuple[Consumer, ...]
     inventory: Inventory | None
     metrics: Metrics
+    health: Health
     ledger: Ledger
     sink: Sink
+    dead_letters: DeadLetterFile | LetterStream
+    buckets: frozenset[str] | None
 
     def poll(self) -> None:
-        """One pass, but none before EC2 has answered once: a record that went out without names never gets them.
-
-        Raises InventoryError where EC2 still does not answer.
-        """
-        if self.inventory is not None and self.inventory.current() is None and not self.inventory.refresh():
-            raise InventoryError(
-                "nothing is sent before EC2 has answered once, and it has not (the log says why); "
-                "with enrich.ec2.enabled: false records go out without names"
-            )
+        """One pass, but none before EC2 has answered once; InventoryError where it still does not."""
+        self.name_ends()
         self.poller.poll()
+
+    def name_ends(self) -> None:
+        """Sees that there is an inventory: a record that went out without names never gets them.
+
+        Raises InventoryError where EC2 does not answer.
+        """
+        if self.inventory is not None and self.inventory.current() is None:
+            self.refresh()
+            if self.inventory.current() is None:
+                raise InventoryError(
+                    "nothing is sent before EC2 has answered once, and it has not (the log says why); "
+                    "with enrich.ec2.enabled: false records go out without names"
+                )
+
+    def refresh(self) -> None:
+        """Asks EC2 again; what does not answer is told."""
+        if self.inventory is not None:
+            self.inventory.refresh()
+            faults = self.inventory.faults
+            self.health.tell(INVENTORY, "; ".join(faults.values()) or None)
+            self.ledger.report(INVENTORY, faults)
 
     def verify(self) -> None:
         """Looks whether the output can take documents: raises Refused or Unavailable."""
         if isinstance(self.sink, ElasticsearchSink):
-            self.sink.verify()
+            try:
+                self.sink.verify()
+                if isinstance(self.dead_letters, LetterStream):
+                    self.dead_letters.verify()
+            except SinkError as error:
+                self.health.tell(OUTPUT, str(error))
+                raise
+        self.health.tell(OUTPUT, None)
+
+    def recover(self) -> None:
+        """Looks whether the ledger was lost, before the first pass: raises Refused or Unavailable."""
+        if isinstance(self.sink, ElasticsearchSink):
+            self.poller.recover(self.sink.holds, datetime.now(UTC))
+
+    def consume(self, consumer: Consumer) -> None:
+        """Takes a queue's messages until the program stops, but none before EC2 has answered once."""
+        self.name_ends()
+        consumer.run()
+
+    def tidy(self) -> None:
+        """What no pass over a bucket does: see to the objects that only messages name.
+
+        Those that are undone are taken, whether or not their message comes again; what is done is forgotten once no
+        queue can bring it again.
+        """
+        self.workers.write_down()
+        for bucket in self.ledger.buckets() - self.poller.buckets:
+            if self.buckets is None or bucket in self.buckets:
+                for source in self.ledger.waiting(bucket):
+                    self.name_ends()
+                    self.workers.submit(source, again=True)
+            self.ledger.prune_ended(bucket, datetime.now(UTC) - LONGEST_KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What nearly every part works with."""
+
+    config: Config
+    aws: Clients
+    ledger: Ledger
+    metrics: Metrics
+    health: Health
+    stops: Stops
 
 
 @contextmanager
-def program(config: Config, stops: Stops) -> Iterator[Program]:
-    """Everything the daemon needs; files and connections are given back at the end.
+def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[Program]:
+    """Everything the daemon needs, and a back-fill with a ledger of its own; all is given back at the end.
 
     Raises ConfigError where AWS or the cluster cannot be reached as configured, LedgerError where the state folder is
     in use.
     """
-    metrics, aws = Metrics(), session(config)
-    clients = buckets(config, aws)
-    with Ledger(config.state.folder / NAME) as ledger:
-        dead_letters = DeadLetterFile(config.state.folder, metrics)
+    metrics, health, aws = Metrics(), Health(), Clients(config)
+    with Ledger(config.state.folder / ledger_name) as ledger:
+        ledger.keep_troubles((INVENTORY, *config.source.ids))
+        common = _Common(config, aws, ledger, metrics, health, stops)
         inventory = inventory_of(config, aws, metrics, stops)
-        sink = sink_of(config, dead_letters, metrics, stops)
-        stages = pipeline.Stages(
-            objects=_Objects(clients, metrics, stops),
-            reader=Reader(
-                formats=_formats(config, aws, metrics, stops),
-                original=config.output.event_original,
-                spool=config.state.folder,
-            ),
-            enrich=enricher(inventory, metrics),
-            encoder=Encoder(config.output.namespace, config.output.request_bytes),
-            sink=sink,
-            dead_letters=dead_letters,
-            ledger=ledger,
-            metrics=metrics,
-            abandon=stops.now,
-        )
-        poller = Poller(
-            tuple(_place(clients[each.bucket], each, ledger, metrics, stops) for each in config.source.s3),
-            partial(pipeline.take, stages=stages),
+        dead_letters = letters_of(config, metrics, stops)
+        sink = sink_of(config, dead_letters, metrics, stops, partial(health.tell, OUTPUT))
+        stages = _stages(common, inventory, sink, dead_letters)
+        workers = Workers(
+            lambda source, again: pipeline.take(source, stages, again=again),
             ledger=ledger,
             metrics=metrics,
             stops=stops,
-            workers=config.workers,
+            number=config.workers,
         )
+        places = [_place(each, common) for each in config.source.s3]
+        poller = Poller(places, workers, ledger=ledger, metrics=metrics, health=health)
+        consumers = tuple(_consumer(each, workers, common) for each in config.source.sqs)
+        parts = (workers, poller, consumers, inventory, metrics, health, ledger, sink, dead_letters)
         try:
-            yield Program(poller, inventory, metrics, ledger, sink)
+            yield Program(*parts, buckets=config.source.buckets)
         finally:
-            poller.close()
+            workers.close()
             sink.close()
+            if isinstance(dead_letters, LetterStream):
+                dead_letters.close()
+
+
+def _stages(common: _Common, inventory: Inventory | None, sink: Sink, dead_letters: DeadLetters) -> pipeline.Stages:
+    config, metrics, stops = common.config, common.metrics, common.stops
+    return pipeline.Stages(
+        objects=_Objects(common.aws.s3, metrics, stops),
+        reader=Reader(
+            formats=_formats(config, common.aws, metrics, stops),
+            original=config.output.event_original,
+            spool=config.state.folder,
+        ),
+        enrich=enricher(inventory, metrics),
+        encoder=Encoder(config.output.namespace, config.output.request_bytes),
+        sink=sink,
+        dead_letters=dead_letters,
+        ledger=common.ledger,
+        metrics=metrics,
+        abandon=stops.now,
+    )
+
+
+def letters_of(config: Config, metrics: Metrics, stops: Stops) -> DeadLetterFile | LetterStream:
+    """Where dead letters are kept."""
+    file, output = DeadLetterFile(config.state.folder, metrics), config.output
+    if not (config.streams_letters and output.elasticsearch):
+        return file
+    client = cluster(output.elasticsearch)
+    return LetterStream(client, namespace=output.namespace, fallback=file, metrics=metrics, stop=stops.now)
 
 
 def cluster(settings: ElasticsearchOutput) -> Elasticsearch:
@@ -124,122 +208,82 @@ def cluster(settings: ElasticsearchOutput) -> Elasticsearch:
     return new_client(settings, settings.credentials())
 
 
-def session(config: Config) -> boto3.Session:
-    """Credentials and region as boto3 finds them; one session, so that credentials are asked for and renewed once."""
-    with _explained():
-        return boto3.Session(profile_name=config.aws.profile, region_name=config.aws.region)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What boto3 cannot start with: a profile or a file of its own that is not there or wrong, an odd endpoint."""
-    try:
-        yield
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError((Fault("aws", f"boto3 finds a fault in its own configuration: {error}"),)) from error
-
-
 class _Objects:
-    """Reads each object with its bucket's client (buckets may lie in several regions)."""
+    """Reads each object with its bucket's client: buckets may lie in several regions and accounts."""
 
-    def __init__(self, clients: "dict[str, S3Client]", metrics: Metrics, stops: Stops) -> None:
-        self._readers = {bucket: S3Objects(client, metrics, stops.now) for bucket, client in clients.items()}
+    def __init__(self, clients: S3Clients, metrics: Metrics, stops: Stops) -> None:
+        self._clients = clients
+        self._metrics = metrics
+        self._stops = stops
 
     def open(self, source: S3Object) -> AbstractContextManager[ByteStream]:
-        return self._readers[source.bucket].open(source)
+        return S3Objects(self._clients.of(source.bucket), self._metrics, self._stops.now).open(source)
 
 
-def _place(client: "S3Client", source: S3Source, ledger: Ledger, metrics: Metrics, stops: Stops) -> Place:
+def _consumer(settings: SqsSource, workers: Workers, common: _Common) -> Consumer:
+    """What takes a queue's messages; how the queue answers goes to readiness, and to `status` by the ledger."""
+    name, s3, stops = settings.source_id, common.aws.s3, common.stops
+
+    output = common.config.output.elasticsearch
+    outlast = output.timeout if output else timedelta()
+    if settings.visibility * 2 / 3 < outlast:  # what is left of it, at least, when a replica dies
+        log.warning(
+            "%s: visibility should be at least one and a half times output.elasticsearch.timeout: another replica may "
+            "take up an object while a request of one that died is at work",
+            name,
+        )
+
+    def tell(why: str | None) -> None:
+        common.health.tell(name, why)
+        common.ledger.report(name, {} if why is None else {name: why})
+
+    return Consumer(
+        Queue(common.aws.sqs(settings), settings, common.metrics, stops.soon),
+        NotifiedObjects(lambda bucket, region: s3.of(bucket, region, settings), common.metrics, stops.soon),
+        workers,
+        metrics=common.metrics,
+        stops=stops,
+        tell=tell,
+        outlast=int(outlast.total_seconds()),
+    )
+
+
+def _place(source: S3Source, common: _Common) -> Place:
+    client, metrics, stop = common.aws.s3.of(source.bucket), common.metrics, common.stops.soon
     start = None if source.start == "now" else source.start
     if source.layout == "aws":
-        return Place(S3Listing(client, source, metrics, stops.soon), source.bucket, start, source.lookback)
+        listing = S3Listing(client, source, metrics, stop, past=PastDays(EVERY, source.lookback))
+        return Place(listing, source.bucket, source.root, start, source.lookback)
     identity = identity_of(source.source_id, start)
-    marker = Marker(partial(ledger.marker, identity), partial(ledger.move_marker, identity))
-    rising = marker if source.layout == "ordered" else None
-    return Place(KeyListing(client, source, metrics, stops.soon, rising), source.bucket, start, source.lookback)
+    marker = Marker(partial(common.ledger.marker, identity), partial(common.ledger.move_marker, identity))
+    keys = KeyListing(client, source, metrics, stop, marker if source.layout == "ordered" else None)
+    return Place(keys, source.bucket, source.root, start, source.lookback)
 
 
-def _formats(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops) -> FlowLogFormats:
+def _formats(config: Config, aws: Clients, metrics: Metrics, stops: Stops) -> FlowLogFormats:
     """What tells how files without a header are written; fields of the configuration that nobody knows are logged."""
     source = config.source
     given = [(f"source.s3[{index}].format", each.format or ()) for index, each in enumerate(source.s3)]
+    given += [(f"source.sqs[{index}].format", each.format or ()) for index, each in enumerate(source.sqs)]
     given += [(f"source.flow_logs[{index}].format", each.format) for index, each in enumerate(source.flow_logs)]
     for path, names in given:
         if unknown := [name for name in names if field_named(name) is None]:
             log.warning("%s: no known fields; their values go to aws.vpcflow.extra: %s", path, ", ".join(unknown))
-    regions = _known_regions(config, aws) if source.describe_flow_logs else frozenset[str]()
-    return FlowLogFormats(source, partial(_ec2, config, aws), regions=regions, metrics=metrics, stop=stops.now)
+    regions = aws.known_regions() if source.describe_flow_logs else frozenset[str]()
+    return FlowLogFormats(source, aws.ec2, regions=regions, metrics=metrics, stop=stops.now)
 
 
-def _known_regions(config: Config, aws: boto3.Session) -> frozenset[str]:
-    """The regions of the configuration, and those that boto3 knows in the same partitions: no other one is ever called.
-
-    A key's region is what somebody wrote, and a request carries a token of this partition's.
-    """
-    named = {*config.enrich.ec2.regions, *(each.region for each in config.source.s3), aws.region_name, _here(aws)}
-    regions = frozenset(filter(None, named))
-    return regions.union(*(aws.get_available_regions("ec2", each) for each in map(_partition(aws), regions)))
-
-
-def _partition(aws: boto3.Session) -> Callable[[str], str]:
-    """The partition of a region; of one that boto3 cannot place, the usual one."""
-
-    def of(region: str) -> str:
-        try:
-            return aws.get_partition_for_region(region)
-        except BotoCoreError:
-            return "aws"
-
-    return of
-
-
-def buckets(config: Config, aws: boto3.Session) -> "dict[str, S3Client]":
-    """Each bucket's client, one a region.
-
-    A bucket lies in one region: where one of its entries names that, it holds for the others too.
-    """
-    named = {each.bucket: each.region for each in config.source.s3 if each.region}
-    regions = {each.bucket: named.get(each.bucket) or _here(aws) for each in config.source.s3}
-    with _explained():
-        clients = {region: _s3(config, aws, region) for region in dict.fromkeys(regions.values())}
-    return {bucket: clients[region] for bucket, region in regions.items()}
-
-
-def _here(aws: boto3.Session) -> str:
-    return aws.region_name or _FALLBACK_REGION
-
-
-def _s3(config: Config, aws: boto3.Session, region: str) -> "S3Client":
-    return aws.client("s3", region, endpoint_url=config.aws.endpoint_url, config=_calls(config))
-
-
-def _ec2(config: Config, aws: boto3.Session, region: str) -> "EC2Client":
-    return aws.client("ec2", region, endpoint_url=config.aws.endpoint_url, config=_calls(config))
-
-
-def _calls(config: Config) -> BotoConfig:
-    """One attempt a call, for retry.py repeats them; path-style addresses where an endpoint of one's own is named."""
-    return BotoConfig(
-        retries={"total_max_attempts": 1},
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        max_pool_connections=max(10, 2 * config.workers),
-        user_agent_extra=f"vpcflow-exporter/{__version__}",
-        s3={"addressing_style": "path" if config.aws.endpoint_url else "auto"},
-    )
-
-
-def inventory_of(config: Config, aws: boto3.Session, metrics: Metrics, stops: Stops) -> Inventory | None:
+def inventory_of(config: Config, aws: Clients, metrics: Metrics, stops: Stops) -> Inventory | None:
     """What asks EC2, where the configuration wants that; ConfigError where no region is known."""
     settings = config.enrich.ec2
     if not settings.enabled:
         return None
-    regions = settings.regions or tuple(dict.fromkeys(each.region or aws.region_name for each in config.source.s3))
-    with _explained():
-        clients = {region: _ec2(config, aws, region) for region in regions if region}
-    if not clients:
+    regions = settings.regions or aws.source_regions()
+    if not regions:
         raise ConfigError((Fault("enrich.ec2.regions", "no region is known: name some here, or set aws.region"),))
-    return Inventory(clients, tag_keys=settings.tags, stop=stops.soon, metrics=metrics)
+    return Inventory(
+        {region: aws.ec2(region) for region in regions}, tag_keys=settings.tags, stop=stops.soon, metrics=metrics
+    )
 
 
 def enricher(inventory: Inventory | None, metrics: Metrics) -> Callable[[Batch], Batch]:
@@ -247,8 +291,14 @@ def enricher(inventory: Inventory | None, metrics: Metrics) -> Callable[[Batch],
     return lambda batch: enrich(batch, inventory.current() if inventory else None, metrics)
 
 
-def sink_of(config: Config, dead_letters: DeadLetters, metrics: Metrics, stops: Stops) -> Sink:
-    """The configured output."""
+def sink_of(
+    config: Config,
+    dead_letters: DeadLetters,
+    metrics: Metrics,
+    stops: Stops,
+    tell: Callable[[str | None], object] = lambda _: None,
+) -> Sink:
+    """The configured output; `tell` hears why it takes nothing, or None where it does."""
     output = config.output
     if output.files:
         return FilesSink(output.files.folder, metrics)
@@ -258,8 +308,11 @@ def sink_of(config: Config, dead_letters: DeadLetters, metrics: Metrics, stops: 
         namespace=output.namespace,
         pipeline=output.elasticsearch.pipeline,
         requests_in_flight=output.elasticsearch.requests_in_flight,
+        min_requests_in_flight=output.elasticsearch.min_requests_in_flight,
         request_bytes=output.request_bytes,
+        timeout=output.elasticsearch.timeout.total_seconds(),
         dead_letters=dead_letters,
         metrics=metrics,
         stop=stops.now,
+        tell=tell,
     )

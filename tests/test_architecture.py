@@ -18,31 +18,40 @@ PACKAGE = ROOT / "exporter"
 STAGES = frozenset({"source", "read", "enrich", "ecs", "sink", "install", "simulate"})
 """Packages that each do one thing and know nothing of each other."""
 
-PLAIN = frozenset({"errors", "fields", "flow", "identity", "metrics", "retry", "config"})
+PLAIN = frozenset({"errors", "fields", "flow", "identity", "metrics", "notices", "retry", "config"})
 """Modules that every stage may import."""
 
 CONFIG_PARTS = frozenset({"option_types", "config_file", "config_conflicts"})
 """What `config` is made of; everybody else imports `config`."""
 
-TOGETHER = ("pipeline", "wiring", "commands", "commands.*", "__main__")
+TOGETHER = ("pipeline", "clients", "wiring", "commands", "commands.*", "__main__")
 """The only modules outside the stages that import stages."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "boto3": ("wiring", "commands.generate"),
-    "botocore": ("source.*", "enrich.ec2", "wiring", "commands.generate"),
+    "boto3": ("clients", "commands.generate"),
+    "botocore": ("source.*", "enrich.ec2", "clients", "commands.generate"),
     "ecs_logging": ("logs",),
-    "elasticsearch": ("sink.elasticsearch", "sink.bulk", "install.*", "wiring"),
+    "elasticsearch": (
+        "sink.elasticsearch",
+        "sink.bulk",
+        "sink.presence",
+        "sink.letter_stream",
+        "sink.streamed_letters",
+        "install.*",
+        "wiring",
+    ),
     "isal": ("read.*",),
-    "mypy_boto3_ec2": ("enrich.ec2", "source.formats", "wiring"),
-    "mypy_boto3_s3": ("source.*", "wiring"),
+    "mypy_boto3_ec2": ("enrich.ec2", "source.formats", "clients"),
+    "mypy_boto3_s3": ("source.*", "clients"),
+    "mypy_boto3_sqs": ("source.sqs", "clients"),
     "numpy": ("flow", "read.*", "enrich.*", "ecs.*", "simulate.*"),
     "polars": ("flow", "read.*", "enrich.*", "ecs.*", "simulate.*", "commands.network_inventory", "commands.generate"),
-    "prometheus_client": ("metrics", "commands.run"),
+    "prometheus_client": ("metrics", "listener"),
     "pydantic": ("config", "option_types"),
     "pydantic_core": ("config",),
     "rich": ("commands.*",),
     "schedule": ("daemon",),
-    "sqlite3": ("ledger", "ledger_file"),
+    "sqlite3": ("ledger_file",),
     "tenacity": ("retry",),
     "typer": ("__main__", "commands.*"),
     "urllib3": ("source.calls",),
@@ -56,7 +65,7 @@ sqlite3 is Python's own, and stands here because only the ledger may hold a data
 COMES_WITH = {"botocore": "boto3", "urllib3": "boto3", "pydantic_core": "pydantic"}
 """Libraries that a dependency brings along, whose types cannot be had from it."""
 
-STUBS = frozenset({"mypy_boto3_ec2", "mypy_boto3_s3"})
+STUBS = frozenset({"mypy_boto3_ec2", "mypy_boto3_s3", "mypy_boto3_sqs"})
 """Types only, not there at run time."""
 
 BAD_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "base", "misc", "common"})

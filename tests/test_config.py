@@ -29,6 +29,7 @@ from exporter.config import (
     Output,
     S3Source,
     Source,
+    SqsSource,
     State,
     load,
     options,
@@ -81,11 +82,14 @@ def test_the_least_configuration_is_all_defaults() -> None:
                     layout="aws",
                     prefix="",
                     region=None,
+                    role_arn=None,
+                    external_id=None,
                     start="now",
                     lookback=timedelta(days=2),
                     format=None,
                 ),
             ),
+            sqs=(),
             flow_logs=(),
             describe_flow_logs=True,
             poll_every=timedelta(minutes=1),
@@ -120,6 +124,7 @@ output:
     hosts: [https://a.example.com, "http://[::1]:9200/es/"]
     api_key: abcDEF==
     requests_in_flight: 64
+    min_requests_in_flight: 2
     compress: yes
     timeout: 1m30s
     pipeline: null
@@ -153,6 +158,7 @@ state: {folder: /var/lib/vpcflow}
         "ca_certs": None,
         "certificate_fingerprint": None,
         "requests_in_flight": 64,
+        "min_requests_in_flight": 2,
         "compress": True,
         "timeout": timedelta(seconds=90),
         "pipeline": None,
@@ -214,6 +220,7 @@ PREFIX = (
     "expected only what stands before AWSLogs/ in the keys, no slash in front "
     "(layout any or ordered takes a prefix as it stands); given: {}"
 )
+ROLE = "expected a role's ARN such as arn:aws:iam::123456789012:role/flow-log-reader; given: {}"
 FORMAT = (
     "expected the names of a record's fields in their order, such as ${{version}} ${{account-id}} or version account-id"
 )
@@ -289,8 +296,19 @@ FORMAT = (
         ("source.flow_logs", "{}", "expected a list"),
         ("source.describe_flow_logs", "maybe", "expected true or false; given: 'maybe'"),
         ("source.s3.0.region", "eu-central", "expected a region's name such as eu-central-1; given: 'eu-central'"),
-        ("source.s3", "[]", "expected at least one entry; given: a list"),
         ("source.s3", "flow-logs", "expected a list"),
+        ("source.s3.0.role_arn", "flow-log-reader", ROLE.format("'flow-log-reader'")),
+        ("source.s3.0.role_arn", "'arn:aws:iam::1234:role/x'", ROLE.format("'arn:aws:iam::1234:role/x'")),
+        (
+            "source.s3.0.role_arn",
+            "'arn:aws:iam::123456789012:user/x'",
+            ROLE.format("'arn:aws:iam::123456789012:user/x'"),
+        ),
+        (
+            "source.s3.0.role_arn",
+            "'arn:aws:sts::123456789012:assumed-role/x/y'",
+            ROLE.format("'arn:aws:sts::123456789012:assumed-role/x/y'"),
+        ),
         ("source", "flow-logs", "expected a section: options below it, one a line"),
         ("output.request_bytes", "65535", SIZE.format("'65535'")),
         ("output.request_bytes", "91MiB", SIZE.format("'91MiB'")),
@@ -300,6 +318,7 @@ FORMAT = (
         ("output.namespace", "'a b'", NAMESPACE.format("'a b'")),
         ("output.namespace", "''", NAMESPACE.format("''")),
         ("output.namespace", "ä" * 51, NAMESPACE.format(f"'{'ä' * 51}'")),
+        ("output.dead_letters", "files", "expected auto, file or stream; given: 'files'"),
         ("output.event_original", "maybe", "expected true or false; given: 'maybe'"),
         ("output.files.folder", "''", "expected a path; given: ''"),
         ("log.level", "INFO", "expected debug, info, warning or error; given: 'INFO'"),
@@ -319,6 +338,12 @@ FORMAT = (
         ("output.elasticsearch.cloud_id", "deployment", CLOUD_ID),
         ("output.elasticsearch.cloud_id", "d:bm8gZG9sbGFy", CLOUD_ID),  # "no dollar"
         ("output.elasticsearch.requests_in_flight", "65", "expected a whole number from 1 to 64; given: '65'"),
+        ("output.elasticsearch.min_requests_in_flight", "0", "expected a whole number from 1 to 64; given: '0'"),
+        (
+            "output.elasticsearch.min_requests_in_flight",
+            "9",
+            "expected no more than output.elasticsearch.requests_in_flight, which is 8; given: '9'",
+        ),
         ("output.elasticsearch.timeout", "11m", DURATION.format("1s", "10m", "'11m'")),
         ("output.elasticsearch.retention", "23h", DURATION.format("1d", "36500d", "'23h'")),
         ("output.elasticsearch.replicas", "21", "expected a whole number from 0 to 20; given: '21'"),
@@ -434,6 +459,156 @@ def test_where_a_sources_keys_lie_and_what_it_is_called(entry: str, root: str, s
 
 
 APART = "lists keys that source.s3[{}] lists too, in another layout: give them prefixes apart"
+
+
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/flow-logs"
+READER = "arn:aws:iam::123456789012:role/reader"
+
+
+def with_source(source: str) -> str:
+    """MINIMAL with these sources."""
+    return MINIMAL.replace("{s3: [{bucket: flow-logs}]}", source)
+
+
+def test_a_queue_alone_is_a_source() -> None:
+    source = parse(with_source(f"{{sqs: [{{queue_url: '{QUEUE}'}}]}}"), "c.yaml", {}).source
+    assert source == Source(
+        s3=(),
+        sqs=(
+            SqsSource(
+                queue_url=QUEUE,
+                region=None,
+                role_arn=None,
+                external_id=None,
+                buckets=(),
+                layout="aws",
+                prefix="",
+                format=None,
+                visibility=timedelta(minutes=5),
+            ),
+        ),
+    )
+    assert (source.sqs[0].queue_region, source.sqs[0].root) == ("eu-west-1", "AWSLogs/")
+
+
+def test_a_full_queue() -> None:
+    text = """{sqs: [{queue_url: "http://127.0.0.1:5000/queues/a.b/q.fifo", region: eu-west-1, layout: any,
+      role_arn: "arn:aws-us-gov:iam::123456789012:role/team/reader", external_id: "a=+,.@:/-_9",
+      buckets: "one-logs,two-logs", prefix: /fire, format: version srcaddr, visibility: 12h}]}"""
+    (queue,) = parse(with_source(text), "c.yaml", {}).source.sqs
+    assert queue.model_dump() == {
+        "queue_url": "http://127.0.0.1:5000/queues/a.b/q.fifo",
+        "region": "eu-west-1",
+        "role_arn": "arn:aws-us-gov:iam::123456789012:role/team/reader",
+        "external_id": "a=+,.@:/-_9",
+        "buckets": ("one-logs", "two-logs"),
+        "layout": "any",
+        "prefix": "/fire",
+        "format": ("version", "srcaddr"),
+        "visibility": timedelta(hours=12),
+    }
+    assert (queue.endpoint, queue.queue_region, queue.root) == ("http://127.0.0.1:5000", "eu-west-1", "/fire")
+
+
+@pytest.mark.parametrize(
+    ("url", "region", "endpoint"),
+    [
+        ("https://sqs.us-gov-west-1.amazonaws.com/1/q", "us-gov-west-1", None),
+        ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", "cn-north-1", None),
+        ("http://sqs.eu-west-1.amazonaws.com/1/q", "eu-west-1", "http://sqs.eu-west-1.amazonaws.com"),
+        ("https://sqs-fips.us-east-1.amazonaws.com/1/q", "us-east-1", "https://sqs-fips.us-east-1.amazonaws.com"),
+        (
+            "https://vpce-1-2.sqs.eu-west-1.vpce.amazonaws.com/1/q",
+            "eu-west-1",
+            "https://vpce-1-2.sqs.eu-west-1.vpce.amazonaws.com",
+        ),
+        ("https://sqs.eu-west-1.api.aws/1/q", "eu-west-1", "https://sqs.eu-west-1.api.aws"),
+        ("https://sqs.eu-west-1.amazonaws.com.example.com/q", None, "https://sqs.eu-west-1.amazonaws.com.example.com"),
+        ("http://localhost:9324/q", None, "http://localhost:9324"),
+        ("http://[::1]:9324/q", None, "http://[::1]:9324"),
+    ],
+)
+def test_what_a_queues_url_tells(url: str, region: str | None, endpoint: str | None) -> None:
+    queue = SqsSource(queue_url=url)
+    assert (queue.queue_region, queue.endpoint) == (region, endpoint)
+
+
+NO_QUEUE = "expected a queue's URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/flow-logs"
+NO_SOURCE = "expected s3 or sqs or both; neither is given"
+OTHER_ROLE = "not the role_arn and external_id that source.s3[{}] has for the same bucket: give both alike"
+
+
+@pytest.mark.parametrize(
+    ("source", "faults"),
+    [
+        ("{s3: []}", [("source", NO_SOURCE)]),
+        ("{s3: [], sqs: []}", [("source", NO_SOURCE)]),
+        ("{poll_every: 1m}", [("source", NO_SOURCE)]),
+        ("{sqs: [{}]}", [("source.sqs[0].queue_url", "missing: it has no default")]),
+        ("{sqs: [{queue_url: flow-logs}]}", [("source.sqs[0].queue_url", URL)]),
+        ("{sqs: [{queue_url: 'https://localhost:9324'}]}", [("source.sqs[0].queue_url", NO_QUEUE)]),
+        ("{sqs: [{queue_url: 'https://localhost:9324/'}]}", [("source.sqs[0].queue_url", NO_QUEUE)]),
+        ("{sqs: [{queue_url: 'https://localhost:9324/q/'}]}", [("source.sqs[0].queue_url", NO_QUEUE)]),
+        ("{sqs: [{queue_url: 'https://localhost:9324/q?x=1'}]}", [("source.sqs[0].queue_url", URL)]),
+        (
+            f"{{sqs: [{{queue_url: '{QUEUE}'}}, {{queue_url: 'http://other/q'}}, {{queue_url: '{QUEUE}'}}]}}",
+            [("source.sqs[2]", "the same queue as source.sqs[0]: leave one out")],
+        ),
+        (
+            f"{{sqs: [{{queue_url: '{QUEUE}', layout: ordered, visibility: 29s, external_id: abc, format: version}}]}}",
+            [
+                ("source.sqs[0].external_id", "an external id is told with a role: give role_arn too"),
+                ("source.sqs[0].format", "a format needs the buckets that it holds for: give buckets too"),
+                ("source.sqs[0].layout", "expected aws or any; given: 'ordered'"),
+                ("source.sqs[0].visibility", DURATION.format("30s", "12h", "'29s'")),
+            ],
+        ),
+        (
+            f"{{sqs: [{{queue_url: '{QUEUE}', prefix: AWSLogs/, buckets: [x], visibility: 12h1s}}]}}",
+            [
+                ("source.sqs[0].buckets[0]", BUCKET.format("'x'")),
+                ("source.sqs[0].prefix", PREFIX.format("'AWSLogs/'")),
+                ("source.sqs[0].visibility", DURATION.format("30s", "12h", "'12h1s'")),
+            ],
+        ),
+        (
+            "{s3: [{bucket: flow-logs, external_id: a}]}",
+            [
+                (
+                    "source.s3[0].external_id",
+                    "expected an external id as IAM takes it: 2 to 1224 letters, digits and + = , . @ : / _ -",
+                ),
+                ("source.s3[0].external_id", "an external id is told with a role: give role_arn too"),
+            ],
+        ),
+        (
+            f"{{s3: [{{bucket: logs, prefix: a, role_arn: '{READER}'}}, {{bucket: logs, prefix: b}}]}}",
+            [("source.s3[1]", OTHER_ROLE.format(0))],
+        ),
+        (
+            f"""{{s3: [{{bucket: two}}, {{bucket: logs, prefix: a, role_arn: '{READER}'}},
+              {{bucket: logs, prefix: b, role_arn: '{READER}', external_id: abc}},
+              {{bucket: logs, prefix: c, role_arn: '{READER}'}}]}}""",
+            [("source.s3[2]", OTHER_ROLE.format(1))],
+        ),
+    ],
+)
+def test_what_sources_need(source: str, faults: list[tuple[str, str]]) -> None:
+    assert sorted(faults_of(with_source(source))) == sorted(faults)
+
+
+def test_the_format_of_an_object_is_that_of_the_longest_beginning_of_its_key() -> None:
+    text = f"""{{
+    s3: [{{bucket: one, format: version}}, {{bucket: one, prefix: team, format: srcaddr}}, {{bucket: two}}],
+    sqs: [{{queue_url: '{QUEUE}', layout: any, prefix: team/AWSLogs/1, buckets: [one, two], format: dstaddr}}],
+    }}"""
+    source = parse(with_source(text), "c.yaml", {}).source
+    assert source.format_of("one", "AWSLogs/1/x") == ("version",)
+    assert source.format_of("one", "team/AWSLogs/2/x") == ("srcaddr",)
+    assert source.format_of("one", "team/AWSLogs/1/x") == ("dstaddr",)
+    assert source.format_of("two", "team/AWSLogs/1/x") == ("dstaddr",)
+    assert source.format_of("two", "AWSLogs/1/x") is None
+    assert source.format_of("three", "AWSLogs/1/x") is None
 
 
 @pytest.mark.parametrize(
@@ -801,17 +976,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 COMMENTED_OUT = re.compile(r"^( *)#((?:  )*(?:- )?[a-z_0-9]+:(?: .*)?)$")
 SHOWN_THOUGH_UNSET = {"output.elasticsearch.hosts"}
-REQUIRED_IN_WHAT_IS_UNSET = {"output.files.folder", "source.flow_logs.0.id", "source.flow_logs.0.format"}
-NEEDS = {
-    "flow_logs": {"id", "format"},
-    "id": {"flow_logs", "format"},
-    "format": {"flow_logs", "id"},
-    "password": {"username"},
-    "password_file": {"username"},
-    "username": {"password"},
-    "files": {"folder"},
-    "folder": {"files"},
-}
+NEEDS = {"password": "username", "password_file": "username", "username": "password", "external_id": "role_arn"}
 INSTEAD_OF = {"cloud_id": {"hosts"}}
 
 
@@ -833,24 +998,40 @@ def paths_in(tree: Any, above: str = "") -> Iterator[str]:  # noqa: ANN401 # wha
     return iter(below or [above.lstrip(".")])
 
 
-def uncommented(names: set[str] | None = None) -> str:
-    """The example with the commented-out options of these names (None: of all) in force."""
+LINES = EXAMPLE.read_text(encoding="utf-8").splitlines()
+
+
+def uncommented(wanted: set[int] | None = None) -> str:
+    """The example with the commented-out options of these lines (None: of all) in force."""
     lines = []
-    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
-        match = COMMENTED_OUT.match(line)
-        wanted = match and (names is None or name_in(match) in names)
-        lines.append(match[1] + match[2] if match and wanted else line)
+    for number, line in enumerate(LINES):
+        match = COMMENTED_OUT.match(line) if wanted is None or number in wanted else None
+        lines.append(match[1] + match[2] if match else line)
     return "\n".join(lines)
 
 
-def commented_out() -> list[str]:
-    matches = map(COMMENTED_OUT.match, EXAMPLE.read_text(encoding="utf-8").splitlines())
-    return [name_in(match) for match in matches if match]
+def commented_out() -> dict[int, str]:
+    """The options that are commented out, by the numbers of their lines."""
+    matches = enumerate(map(COMMENTED_OUT.match, LINES))
+    return {number: match[2].split(":")[0].strip(" -") for number, match in matches if match}
 
 
-def name_in(line: re.Match[str]) -> str:
-    """The option of a line that COMMENTED_OUT found."""
-    return line[2].split(":")[0].strip(" -")
+def unset_section(number: int) -> range:
+    """The lines of the section that is commented out as a whole around this line; none where there is none."""
+    for header in (each for each in commented_out() if each <= number):
+        start = LINES[header].split("#")[0] + "#  "
+        below = itertools.takewhile(lambda line, start=start: line.startswith(start), LINES[header + 1 :])  # type: ignore[misc]
+        if (end := header + 1 + len(list(below))) > max(number, header + 1):
+            return range(header, end)
+    return range(0)
+
+
+def in_force_with(number: int) -> set[int]:
+    """The lines that an option needs beside its own: its section's head and required options, its other half."""
+    section, names = unset_section(number), commented_out()
+    half = [each for each, name in names.items() if name == NEEDS.get(names[number])]
+    closest = {min(half, key=lambda each: abs(each - number))} if half else set()
+    return {number, *section[:1], *(each for each in section if "# REQUIRED" in LINES[each]), *closest}
 
 
 def test_the_example_has_every_option_and_no_other() -> None:
@@ -862,7 +1043,9 @@ def test_the_example_shows_exactly_the_defaults() -> None:
     config = load(EXAMPLE, EXAMPLE_ENVIRONMENT)
     in_force = set(paths_in(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))) & set(leaves())
     for path, default in leaves().items():
-        if default is None or path in REQUIRED_IN_WHAT_IS_UNSET:
+        if path.startswith(("source.sqs.", "source.flow_logs.", "output.files.")):
+            continue  # sections that are unset as a whole
+        if default is None:
             assert path not in in_force, f"{path} is unset by default, so it must be commented out"
             continue
         assert path in in_force, f"{path} has a default, so it must stand there"
@@ -874,16 +1057,27 @@ def test_the_example_shows_exactly_the_defaults() -> None:
     assert config.state.folder == Path("state")
 
 
-@pytest.mark.parametrize("name", commented_out())
-def test_what_is_commented_out_in_the_example_is_right_too(name: str, tmp_path: Path) -> None:
-    text = uncommented({name} | NEEDS.get(name, set()))
+def test_an_entry_of_the_example_that_is_commented_out_shows_exactly_the_defaults() -> None:
+    (entry,) = yaml.safe_load(uncommented())["source"]["sqs"]
+    for path, default in leaves().items():
+        if path.startswith("source.sqs.0.") and default not in (None, PydanticUndefined):
+            name = path.removeprefix("source.sqs.0.")
+            shown = SqsSource.model_validate({"queue_url": entry["queue_url"], name: entry[name]})
+            assert getattr(shown, name) == default, path
+
+
+@pytest.mark.parametrize(("number", "name"), commented_out().items())
+def test_what_is_commented_out_in_the_example_is_right_too(number: int, name: str, tmp_path: Path) -> None:
+    text = uncommented(in_force_with(number))
+    if name == "format" and "sqs" in LINES[unset_section(number).start]:
+        text = text.replace("  #    buckets: []", "      buckets: [flow-logs]")
     for left_out in INSTEAD_OF.get(name, set()):
         text = re.sub(rf"(?m)^ *{left_out}:.*$", "", text)
     if name in ("files", "folder"):
         text = re.sub(r"(?ms)^  elasticsearch:$.*?(?=^  files:)", "", text)
-    for number, path in enumerate(re.findall(r"(?m)^ *(?:ca_certs|\w+_file): (\S+)", text)):
-        (tmp_path / str(number)).write_text("abc\n")
-        text = text.replace(path, str(tmp_path / str(number)))
+    for index, path in enumerate(re.findall(r"(?m)^ *(?:ca_certs|\w+_file): (\S+)", text)):
+        (tmp_path / str(index)).write_text("abc\n")
+        text = text.replace(path, str(tmp_path / str(index)))
     secrets = {"ELASTICSEARCH_API_KEY": "abc", "ELASTICSEARCH_PASSWORD": "abc"}
     changed = parse(text, "example", EXAMPLE_ENVIRONMENT | secrets)
     assert changed != load(EXAMPLE, EXAMPLE_ENVIRONMENT)
@@ -945,3 +1139,31 @@ def test_unknown_keys_are_faults_however_deep(keys: list[str], innermost: object
         tree = {key: tree}
     result = outcome(MINIMAL + yaml.safe_dump(tree, default_flow_style=True, allow_unicode=False, width=10_000)[1:-2])
     assert isinstance(result, ConfigError)
+
+
+CLUSTER = "elasticsearch: {hosts: https://a}"
+LETTERS = {
+    "a bucket": ("{s3: [{bucket: flow-logs}]}", CLUSTER, False),
+    "a queue": (f"{{sqs: [{{queue_url: '{QUEUE}'}}]}}", CLUSTER, True),
+    "a queue and a folder": (f"{{sqs: [{{queue_url: '{QUEUE}'}}]}}", "files: {folder: out}", False),
+    "a queue, and a file is asked for": (
+        f"{{sqs: [{{queue_url: '{QUEUE}'}}]}}",
+        f"{CLUSTER}, dead_letters: file",
+        False,
+    ),
+    "a bucket, and a stream is asked for": ("{s3: [{bucket: flow-logs}]}", f"{CLUSTER}, dead_letters: stream", True),
+}
+
+
+@pytest.mark.parametrize(("source", "output", "stream"), LETTERS.values(), ids=LETTERS)
+def test_dead_letters_go_to_a_stream_where_replicas_may_share_a_queue(
+    source: str, output: str, *, stream: bool
+) -> None:
+    text = f"source: {source}\noutput: {{{output}}}\nstate: {{folder: s}}\n"
+    assert parse(text, "c.yaml", {}).streams_letters is stream
+
+
+def test_a_stream_of_dead_letters_needs_a_cluster() -> None:
+    text = MINIMAL.replace("{files: {folder: out}}", "{files: {folder: out}, dead_letters: stream}")
+    told = "a stream needs output.elasticsearch: with output.files they go to a file"
+    assert faults_of(text) == [("output.dead_letters", told)]

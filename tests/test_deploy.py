@@ -20,13 +20,22 @@ from exporter.errors import Refused
 from exporter.flow import Delivered
 from exporter.install.templates import setup
 from exporter.metrics import Metrics
+from exporter.sink.dead_letter import DeadLetterFile
+from exporter.sink.letter_stream import LetterStream, stream_of
+from exporter.sink.streamed_letters import read
+from exporter.source.calls import ROLE_NEEDS
 from exporter.source.formats import DESCRIBE_NEEDS
 from exporter.source.pages import LIST_NEEDS
+from exporter.source.roles import SESSION_NAME
 from exporter.source.s3 import READ_NEEDS, S3Listing, S3Objects
+from exporter.source.sqs import LOOK_PERMISSION, Queue
+from exporter.source.sqs import PERMISSIONS as QUEUE_PERMISSIONS
 from tests.services.aws import Aws
 from tests.services.elasticsearch import Cluster, cluster
 from tests.sink.bodies import GOOD, SOURCE, Rig, body
+from tests.sink.test_dead_letter import DOCUMENT, IDS, LETTER
 from tests.source.bucket import hive, plain
+from tests.source.queues import make_queue
 from tests.test_dockerfile import FINAL, environment, option, values
 
 if TYPE_CHECKING:
@@ -109,12 +118,18 @@ def allowed(action: str, resource: str, prefix: str = "") -> bool:
 
 BUCKET = "FLOW-LOG-BUCKET"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
+QUEUE_ARN = "arn:aws:sqs:REGION:ACCOUNT:FLOW-LOG-QUEUE"
 
 
 def test_the_policy_names_what_the_program_asks_and_nothing_else() -> None:
     actions = sorted(action for statement in POLICY["Statement"] for action in listed(statement["Action"]))
     inventory = [question.permission for question in QUESTIONS]
-    assert actions == sorted([*inventory, DESCRIBE_NEEDS, LIST_NEEDS.split()[0], READ_NEEDS.split()[0]])
+    assert actions == sorted(
+        [
+            *(*inventory, DESCRIBE_NEEDS, *QUEUE_PERMISSIONS, LOOK_PERMISSION),
+            *(each.split()[0] for each in (LIST_NEEDS, READ_NEEDS, ROLE_NEEDS)),
+        ]
+    )
     assert all(allowed(permission, "*") for permission in (*inventory, DESCRIBE_NEEDS))
     assert not [action for action in actions if "*" in action]
 
@@ -151,9 +166,36 @@ def test_the_policy_allows_every_call_of_a_pass(aws: Aws) -> None:
             assert allowed("s3:GetObject", f"{BUCKET_ARN}/{params['Key']}"), params
 
 
+def test_the_policy_allows_every_call_to_a_queue(aws: Aws) -> None:
+    made, calls = make_queue(aws, "deploy"), set[str]()
+    made.client.meta.events.register("before-call.sqs", lambda model, **_: calls.add(model.name))
+    queue = Queue(made.client, made.settings(), Metrics(), Event())
+    queue.check()
+    made.client.send_message(QueueUrl=made.url, MessageBody="x")
+    (message,) = queue.receive(1, 1)
+    assert queue.extend({message.receipt: 60}) == {}
+    queue.delete(message.receipt)
+    made.client.close()
+    asked = {f"sqs:{call.removesuffix('Batch')}" for call in calls - {"SendMessage"}}
+    assert asked == {*QUEUE_PERMISSIONS, LOOK_PERMISSION}
+    assert all(allowed(action, QUEUE_ARN) for action in asked)
+
+
+def test_the_queue_policies_that_are_shown_let_s3_and_sns_send_to_just_that_queue() -> None:
+    text = (DEPLOY.parent / "docs" / "permissions.md").read_text(encoding="utf-8")
+    shown = [block for block in re.findall(r"(?s)```json\n(.*?)```", text) if "sqs:" in block]
+    statements = [statement for block in shown for statement in json.loads(block)["Statement"]]
+    assert [each["Principal"]["Service"] for each in statements] == ["s3.amazonaws.com", "sns.amazonaws.com"]
+    assert {each["Action"] for each in statements} == {"sqs:SendMessage"}
+    assert {each["Resource"] for each in statements} == {QUEUE_ARN}
+    assert all("aws:SourceArn" in str(each["Condition"]) for each in statements)
+
+
 @pytest.mark.parametrize(
     ("action", "resource", "prefix"),
     [
+        ("sqs:ReceiveMessage", "arn:aws:sqs:REGION:ACCOUNT:ANOTHER", ""),
+        ("sqs:SendMessage", QUEUE_ARN, ""),
         ("s3:ListBucket", BUCKET_ARN, ""),
         ("s3:ListBucket", BUCKET_ARN, "other/"),
         ("s3:ListBucket", "arn:aws:s3:::other", "AWSLogs/"),
@@ -193,9 +235,49 @@ def test_the_roles_are_enough_to_set_up_send_and_roll_over(guarded: Cluster, cap
             assert delivery.finish() == Delivered(created=2, bytes=len(body(GOOD, GOOD).data))
             assert {step.outcome for step in setup(client, replicas=0).steps} <= {"unchanged", "left alone"}
             assert setup(client, replicas=0, shards=2).steps[-1].outcome == "rolled over"
-            again = rig.sink.open(SOURCE)
+            assert rig.sink.holds(SOURCE.bucket, "") is False
+            again = rig.sink.open(SOURCE, again=True)
             again.send(body(GOOD, first_row=10))
             assert again.finish().created == 1
+            assert rig.metrics.value("looks_total", found="none") == 1
+
+
+def test_the_roles_are_enough_to_keep_read_and_mark_dead_letters(
+    guarded: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender, installer = key_with(guarded, "vpcflow-exporter"), key_with(guarded, "vpcflow-exporter-setup")
+    with Elasticsearch(guarded.url, api_key=installer) as client, Elasticsearch(guarded.url, api_key=sender) as own:
+        assert [step.outcome for step in setup(client, replicas=0, dead_letters=True).steps[5:8]] == ["created"] * 3
+        metrics = Metrics()
+        letters = LetterStream(
+            own, namespace="exporter", fallback=DeadLetterFile(tmp_path, metrics), metrics=metrics, stop=Event()
+        )
+        letters.verify()
+        letters.keep([LETTER, DOCUMENT])
+        letters.keep([LETTER])
+        letters.mark_replayed([IDS[256]])
+        letters.supersede(SOURCE, datetime(2026, 1, 1, tzinfo=UTC))
+        assert [(each.row, each.replayed) for each in read(own, letters.stream)] == [(255, False), (256, True)]
+        again = [step.outcome for step in setup(client, replicas=0, dead_letters=True).steps[5:]]
+        assert set(again) <= {"unchanged", "left alone"}
+        assert setup(client, replicas=0, shards=2, dead_letters=True).steps[-1].outcome == "rolled over"
+        letters.mark_replayed([IDS[255]])
+        assert [each.replayed for each in read(own, letters.stream)] == [True, True]
+        assert caplog.messages == []
+
+
+def test_without_maintenance_dead_letters_are_read_with_a_warning(
+    guarded: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = stream_of("exporter")
+    role = {"indices": [{"names": [stream], "privileges": ["read"]}]}
+    with Elasticsearch(guarded.url, basic_auth=guarded.basic_auth) as client:
+        key = str(client.security.create_api_key(name="reader", role_descriptors={"reader": role})["encoded"])
+        client.indices.refresh(index=stream)
+    with Elasticsearch(guarded.url, api_key=key) as client:
+        assert [each.row for each in read(client, stream)] == [255, 256]
+    told = f"{stream}: without the privilege `maintenance`, what was kept just now is not seen yet"
+    assert caplog.messages == [told]
 
 
 def test_the_roles_are_no_more_than_that(guarded: Cluster) -> None:
@@ -205,9 +287,12 @@ def test_the_roles_are_no_more_than_that(guarded: Cluster) -> None:
         with pytest.raises(Refused, match="manage_index_templates"):
             setup(client, index_mode="standard")
         with pytest.raises(AuthorizationException):
-            client.search(index=stream)
-        with pytest.raises(AuthorizationException):
-            client.delete(index=stream, id="1")
+            client.search(index=f"{stream}-other")
+        for index in (stream, stream_of("exporter")):
+            with pytest.raises(AuthorizationException):
+                client.delete(index=index, id="1")
+            with pytest.raises(AuthorizationException):
+                client.indices.rollover(alias=index)
     with Elasticsearch(guarded.url, api_key=installer) as client:
         with pytest.raises(AuthorizationException):
             client.search(index=stream)
@@ -217,9 +302,23 @@ def test_the_roles_are_no_more_than_that(guarded: Cluster) -> None:
             client.indices.delete(index=stream)
 
 
+def test_the_trust_policy_that_is_shown_fits_what_the_program_asks() -> None:
+    text = (DEPLOY.parent / "docs" / "permissions.md").read_text(encoding="utf-8")
+    (shown,) = [block for block in re.findall(r"(?s)```json\n(.*?)```", text) if "sts:ExternalId" in block]
+    (statement,) = json.loads(shown)["Statement"]
+    assert statement["Action"] == ROLE_NEEDS.split()[0]
+    assert statement["Condition"]["StringEquals"] == {
+        "sts:ExternalId": "THE-EXTERNAL-ID",
+        "sts:RoleSessionName": SESSION_NAME,
+    }
+    (allowing,) = [each for each in POLICY["Statement"] if each["Action"] == ROLE_NEEDS.split()[0]]
+    assert f"`{allowing['Resource']}`" in text
+    assert f"`{allowing['Sid']}`" in text
+
+
 def test_every_permission_is_explained() -> None:
     text = (DEPLOY.parent / "docs" / "permissions.md").read_text(encoding="utf-8")
     actions = [action for statement in POLICY["Statement"] for action in listed(statement["Action"])]
     privileges = [name for role in ROLES.values() for name in role["cluster"] + role["indices"][0]["privileges"]]
     assert [name for name in actions + privileges if f"`{name}`" not in text] == []
-    assert [name for name in re.findall(r"`((?:s3|ec2):\w+)`", text) if name not in actions] == []
+    assert [name for name in re.findall(r"`((?:s3|ec2|sts|sqs):\w+)`", text) if name not in actions] == []

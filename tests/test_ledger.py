@@ -18,7 +18,6 @@ from exporter import ledger as ledger_module
 from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import Entry, Ledger, State
-from exporter.ledger_file import MIGRATIONS, open_to_write
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 SOURCE = "s3://logs/AWSLogs/"
@@ -193,9 +192,8 @@ def test_what_waits_is_found_by_its_index(ledger: Ledger) -> None:
     assert list(ledger.waiting("logs")) == []
     database.set_trace_callback(None)
     plan = database.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
-    assert any("object USING INDEX open" in row[3] or "object USING COVERING INDEX open" in row[3] for row in plan), (
-        plan
-    )
+    assert any("object USING INDEX kept (state=? AND bucket=? AND (time,id)>" in row[3] for row in plan), plan
+    assert not any("TEMP B-TREE" in row[3] for row in plan), plan
 
 
 def test_what_is_kept_can_be_asked_for_by_state(ledger: Ledger) -> None:
@@ -220,7 +218,7 @@ def test_the_summary_counts_what_there_is(ledger: Ledger) -> None:
     ledger.fail(THIRD, "no connection")
     summary = ledger.summary()
     assert summary.objects == {State.DONE: 2, State.DAMAGED: 1, State.UNDONE: 1, State.UNDER_WAY: 1}
-    assert summary.records == 20
+    assert (summary.records, summary.bytes) == (20, 300)
     assert summary.newest == NOON
     assert {(entry.source.key, entry.state, entry.reason) for entry in ledger.kept()} == {
         ("AWSLogs/second", State.DAMAGED, "breaks off at byte 9"),
@@ -239,6 +237,13 @@ def test_the_first_pass_is_remembered_for_each_source(path: Path) -> None:
     with Ledger(path) as ledger:
         assert ledger.first_seen(SOURCE, first + timedelta(days=9)) == first
         assert ledger.first_seen("s3://other/AWSLogs/", NOON) == NOON
+
+
+def test_a_source_is_known_after_its_first_pass(ledger: Ledger) -> None:
+    assert not ledger.knows(SOURCE)
+    ledger.first_seen(SOURCE, NOON)
+    assert ledger.knows(SOURCE)
+    assert not ledger.knows("s3://other/AWSLogs/")
 
 
 def test_the_floor_moves_up_and_never_back(ledger: Ledger) -> None:
@@ -290,6 +295,45 @@ def test_what_is_expected_is_waiting_unless_it_is_known(ledger: Ledger) -> None:
     assert ledger.begin(new) == 1
 
 
+def test_the_state_of_an_object(ledger: Ledger) -> None:
+    assert ledger.state(FIRST) is None
+    told = []
+    for change in (
+        lambda: ledger.expect(FIRST),
+        lambda: ledger.begin(FIRST),
+        lambda: ledger.fail(FIRST, "no connection"),
+        lambda: ledger.begin(FIRST),
+        lambda: ledger.finish(Outcome(FIRST)),
+    ):
+        change()
+        told.append(ledger.state(FIRST))
+    assert told == [State.UNDONE, State.UNDER_WAY, State.UNDONE, State.UNDER_WAY, State.DONE]
+    assert ledger.state(replace(FIRST, etag="f")) is None
+    assert ledger.prune("logs", date(2026, 11, 4)) == 1
+    assert ledger.state(FIRST) is None
+
+
+def test_what_a_lost_ledger_may_have_sent_is_in_doubt(path: Path, clock: Clock) -> None:
+    before = [stored(name, NOON - timedelta(seconds=1)) for name in ("new", "expected", "known", "later")]
+    new, expected, known, later = before
+    with Ledger(path, clock=clock) as ledger:
+        assert ledger.begin(known) == 1
+        ledger.release(known)
+        ledger.expect(expected)
+        ledger.doubt(NOON)
+        ledger.doubt(NOON - timedelta(days=1))  # never back
+        assert [ledger.begin(item) for item in (new, expected, known)] == [2, 2, 2]
+        assert ledger.begin(FIRST) == 1  # of noon itself
+        assert [entry.attempts for entry in ledger.kept(states=(State.UNDER_WAY,)) if entry.source == new] == [1]
+    with Ledger(path, clock=clock) as ledger:
+        assert [ledger.begin(item) for item in (new, later, FIRST)] == [2, 2, 2]
+        assert ledger.begin(SECOND) == 1
+    fraction = NOON + timedelta(microseconds=1)
+    with Ledger(path, clock=clock) as ledger:
+        ledger.doubt(fraction)
+        assert ledger.begin(THIRD) == 2
+
+
 def test_a_summary_of_some_buckets(ledger: Ledger) -> None:
     for bucket in ("logs", "other", "other"):
         ledger.begin(stored(f"a {ledger.summary().objects}", NOON, bucket=bucket))
@@ -318,6 +362,43 @@ def test_what_is_done_is_forgotten_below_the_floor_and_the_rest_after_90_days(le
     assert ledger.prune("logs", date(2026, 11, 1)) == 2
     assert ledger.summary().objects == {State.DONE: 2, State.UNDONE: 1}
     assert ledger.prune("never-seen", date(2027, 1, 1)) == 0
+
+
+def test_what_is_found_by_messages_is_forgotten_by_when_it_ended(ledger: Ledger, clock: Clock) -> None:
+    long_ago = NOON - timedelta(days=9)
+    old, aside, recent, elsewhere = (
+        stored(name, long_ago, bucket) for name, bucket in (("a", "logs"), ("b", "logs"), ("c", "logs"), ("a", "other"))
+    )
+    for item in (old, aside, elsewhere):
+        ledger.begin(item)
+    ledger.finish(Outcome(old))
+    ledger.finish(Outcome(elsewhere))
+    ledger.set_aside(aside, "no header")
+    clock.ahead(seconds=10)
+    ledger.begin(recent)
+    ledger.finish(Outcome(recent))
+    assert ledger.prune_ended("logs", NOON) == 0
+    assert ledger.prune_ended("logs", NOON + timedelta(seconds=1)) == 1
+    assert [ledger.state(item) for item in (old, recent, elsewhere)] == [None, State.DONE, State.DONE]
+    clock.ahead(days=91)
+    assert ledger.prune_ended("logs", NOON) == 0  # it was set aside at noon
+    assert ledger.prune_ended("logs", clock.now) == 2
+    assert ledger.summary().objects == {State.DONE: 1}
+
+
+@pytest.mark.parametrize("prune", ["prune", "prune_ended"])
+def test_forgetting_looks_at_what_is_old_only(ledger: Ledger, prune: str) -> None:
+    statements: list[str] = []
+    database = ledger._database  # noqa: SLF001  only the connection knows what was asked
+    assert database is not None
+    database.set_trace_callback(statements.append)
+    assert (ledger.prune("logs", NOON.date()) if prune == "prune" else ledger.prune_ended("logs", NOON)) == 0
+    database.set_trace_callback(None)
+    plans = [database.execute(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in statements if "DELETE" in each]
+    done, kept = (" ".join(row[3] for row in plan) for plan in plans)
+    assert "INDEX done (bucket=? AND origin=? AND time<?)" in done
+    assert "INDEX kept (state=? AND bucket=? AND time<?)" in kept
+    assert "SCAN object" not in done + kept
 
 
 # Crashes --------------------------------------------------------------------------------------------------------------
@@ -424,7 +505,7 @@ def test_a_ledger_in_use_can_be_looked_at(path: Path, ledger: Ledger) -> None:
 
 
 def test_a_ledger_that_is_not_there_cannot_be_looked_at(path: Path) -> None:
-    with pytest.raises(LedgerError, match=f"the ledger {path} cannot be used"):
+    with pytest.raises(LedgerError, match=f"there is no ledger {path} yet: is state.folder the daemon's"):
         Ledger(path, read_only=True).open()
     assert not path.exists()
 
@@ -455,6 +536,7 @@ def test_a_file_that_is_no_ledger_is_kept_aside_and_a_new_one_begun(
     path.write_bytes(b"this is no database" * 1000)
     with Ledger(path, clock=clock) as ledger:
         assert ledger.unknown([FIRST]) == [FIRST]
+        assert ledger.begin(replace(FIRST, key="before", time=NOON - timedelta(seconds=1))) == 2  # some may be out
         assert ledger.begin(FIRST) == 1
     aside = path.with_name("ledger.sqlite.corrupt-20261103T120000Z")
     assert aside.read_bytes() == b"this is no database" * 1000
@@ -510,40 +592,7 @@ def test_a_ledger_is_durable_and_of_the_newest_version(path: Path, ledger: Ledge
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("PRAGMA user_version").fetchone() == (2,)
-
-
-def test_a_ledger_of_the_first_release_gets_a_place_for_markers(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(open_to_write(path, NOON, MIGRATIONS[:1])) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (1,)
-        database.execute("INSERT INTO source (id, first_seen, floor) VALUES (?, ?, '2026-11-01')", (SOURCE, 7.5))
-    with Ledger(path) as ledger:
-        assert ledger.marker(SOURCE) is None
-        assert ledger.floor(SOURCE) == date(2026, 11, 1)
-        assert ledger.first_seen(SOURCE, NOON) == datetime.fromtimestamp(7.5, UTC)
-        assert ledger.move_marker(SOURCE, "k")
-        assert ledger.marker(SOURCE) == "k"
-
-
-def test_a_ledger_of_an_older_version_is_brought_up_once(path: Path) -> None:
-    with Ledger(path) as ledger:
-        ledger.begin(FIRST)
-    steps = (*MIGRATIONS, "ALTER TABLE object ADD COLUMN colour TEXT DEFAULT 'blue'")
-    for _ in range(2):
-        with closing(open_to_write(path, NOON, steps)) as database:
-            assert database.execute("PRAGMA user_version").fetchone() == (3,)
-            assert database.execute("SELECT id, colour FROM object").fetchall() == [(FIRST.id_prefix, "blue")]
-
-
-def test_a_step_that_fails_changes_nothing(path: Path) -> None:
-    Ledger(path).open().close()
-    steps = (*MIGRATIONS, "ALTER TABLE object ADD COLUMN colour TEXT; SELECT 1 FROM nowhere")
-    with pytest.raises(sqlite3.OperationalError, match="no such table: nowhere"):
-        open_to_write(path, NOON, steps)
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
-        assert "colour" not in [row[1] for row in database.execute("PRAGMA table_info(object)")]
+        assert other.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -551,7 +600,7 @@ def test_a_ledger_of_a_newer_release_is_refused_and_left_as_it_is(path: Path, *,
     Ledger(path).open().close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 7")
-    with pytest.raises(LedgerError, match="has version 7, this program knows 2: use the release that wrote it"):
+    with pytest.raises(LedgerError, match="has version 7, this program knows 3: use the release that wrote it"):
         Ledger(path, read_only=read_only).open()
     assert not list(path.parent.glob("*.corrupt-*"))
     with closing(sqlite3.connect(path)) as database:

@@ -13,8 +13,9 @@ import pytest
 from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import Ledger, State
-from exporter.ledger_file import MIGRATIONS, as_guest, open_to_write
+from exporter.ledger_file import as_guest, open_to_write
 from exporter.ledger_guest import FAILED, RETRIED, elsewhere, retry, retry_keys
+from exporter.ledger_schema import MIGRATIONS
 
 LONG_AGO = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

@@ -20,6 +20,7 @@ log.info("%s is done", "s3://logs/a")
 log.warning("%s is odd", "s3://logs/a\\nb\\x1b[2Jc\\x9bd\\te \u00e9\\u202e\\ufeff")
 logging.getLogger("urllib3.connectionpool").info("a call")
 logging.getLogger("elastic_transport.transport").warning("a library's warning")
+logging.getLogger("botocore.credentials").warning("Refreshing temporary credentials failed")
 warnings.warn("an old option", stacklevel=1)
 try:
     raise KeyError("srcaddr")
@@ -44,7 +45,7 @@ def test_text() -> None:
         r"WARNING exporter.pipeline: s3://logs/a\x0ab\x1b[2Jc\x9bd" + "\te \u00e9" + r"\u202e\ufeff is odd",
         "WARNING elastic_transport.transport: a library's warning",
     ]
-    assert events[3] == "WARNING py.warnings: <string>:14: UserWarning: an old option"
+    assert events[3] == "WARNING py.warnings: <string>:15: UserWarning: an old option"
     assert events[4] == "ERROR   exporter.pipeline: a fault"
     assert lines[-2:] == ["KeyError: 'srcaddr'", ""]
     assert len(events) == 5

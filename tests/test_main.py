@@ -26,7 +26,7 @@ def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
     ("arguments", "status", "line"),
     [
         (("--version",), 0, __version__),
-        (("--help",), 0, "  once          Send what is new now, then exit."),
+        (("--help",), 0, "  once          Send what is new now, in buckets and queues, then exit."),
         ((), 2, "  convert       Print the documents of local flow-log files, one a line."),
         (("flood",), 2, "Error: No such command 'flood'."),
     ],

@@ -16,7 +16,7 @@ from exporter.ecs.document import Encoder
 from exporter.enrich.ends import enrich
 from exporter.errors import LedgerError, ObjectGone, Overwritten, Refused, SourceError, Stopped, Unavailable
 from exporter.fields import DEFAULT_FORMAT
-from exporter.flow import Body, Delivered, Delivery, S3Object
+from exporter.flow import Batch, Body, Delivered, Delivery, S3Object, Sink
 from exporter.ledger import FIRST_WAIT, Entry, Ledger, State
 from exporter.metrics import Metrics
 from exporter.pipeline import Stages, take
@@ -60,9 +60,12 @@ class RefusingSink:
         self.error = error
         self.abandoned = False
 
-    def open(self, source: S3Object) -> Delivery:
-        del source
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> Delivery:
+        del source, again, at_work
         return self
+
+    def missing(self, batch: Batch) -> Batch:
+        return batch
 
     def send(self, body: Body) -> None:
         assert body.count
@@ -93,8 +96,8 @@ class Rig:
     ledger: Ledger = field(init=False)
     sink: FilesSink = field(init=False)
 
-    def take(self, objects: Bytes, sink: RefusingSink | None = None) -> None:
-        take(
+    def take(self, objects: Bytes, sink: Sink | None = None, *, again: bool = False) -> State:
+        return take(
             SOURCE,
             Stages(
                 objects=objects,
@@ -107,6 +110,7 @@ class Rig:
                 metrics=self.metrics,
                 abandon=self.abandon,
             ),
+            again=again,
         )
 
     def documents(self) -> list[dict[str, Any]]:
@@ -198,7 +202,7 @@ def test_damaged_is_read_up_to_the_break_and_not_taken_again(rig: Rig) -> None:
     stored = gzip.compress(text(HEADER, *[GOOD] * 2000), 0)
     cut = stored[:100_000]
     records = cut.count(b"\n") - 1
-    rig.take(Bytes(cut))
+    assert rig.take(Bytes(cut)) is State.DAMAGED
     assert len(rig.documents()) == records > 1000
     ((state, reason),) = rig.kept()
     assert state is State.DAMAGED
@@ -209,7 +213,7 @@ def test_damaged_is_read_up_to_the_break_and_not_taken_again(rig: Rig) -> None:
 
 
 def test_what_is_no_flow_log_is_set_aside(rig: Rig) -> None:
-    rig.take(Bytes(text('{"records": []}')))
+    assert rig.take(Bytes(text('{"records": []}'))) is State.SET_ASIDE
     ((state, reason),) = rig.kept()
     assert state is State.SET_ASIDE
     assert reason.startswith("this is JSON without log events")
@@ -225,7 +229,7 @@ def failing(error: Exception) -> Callable[[], bytes]:
 
 
 def test_what_is_gone_is_set_aside(rig: Rig) -> None:
-    rig.take(Bytes(b"", failing(ObjectGone("it was deleted"))))
+    assert rig.take(Bytes(b"", failing(ObjectGone("it was deleted")))) is State.SET_ASIDE
     assert rig.kept() == [(State.SET_ASIDE, "it was deleted")]
     assert rig.comes_again_after() is None
     rig.counted(set_aside=1)
@@ -251,6 +255,56 @@ def test_letters_of_an_earlier_attempt_are_no_longer_true_once_it_was_read_whole
     assert [row for row, _ in rig.letters()] == [2]
 
 
+@dataclass(slots=True)
+class Remembering:
+    """A sink in front of another one, with a document of row 1 there; `asked` is what it was told at each opening."""
+
+    sink: FilesSink
+    asked: list[tuple[bool, bool]] = field(default_factory=list)
+    delivery: Delivery = field(init=False)
+
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> Delivery:
+        self.asked.append((again, at_work))
+        self.delivery = self.sink.open(source)
+        return self
+
+    def missing(self, batch: Batch) -> Batch:
+        return batch.without([1]) if self.asked[-1][0] else batch
+
+    def send(self, body: Body) -> None:
+        self.delivery.send(body)
+
+    def finish(self) -> Delivered:
+        delivered = self.delivery.finish()
+        delivered.existing += self.asked[-1][0]
+        return delivered
+
+    def abandon(self) -> None:
+        self.delivery.abandon()
+
+    def close(self) -> None:
+        self.sink.close()
+
+
+def test_what_is_taken_again_sends_only_what_is_missing(rig: Rig) -> None:
+    """Whether the ledger knows of an earlier attempt, or somebody else does."""
+    sink = Remembering(rig.sink)
+    data = text(HEADER, GOOD, GOOD)
+    assert rig.take(Bytes(data, failing(SourceError("no connection"))), sink) is State.UNDONE
+    assert rig.take(Bytes(data), sink) is State.DONE
+    assert [document["log"]["offset"] for document in rig.documents()] == [2]
+    assert sink.asked == [(False, False), (True, True)]
+    assert rig.metrics.value("records_total") == 2  # the first attempt met its fault before a piece was whole
+
+
+def test_an_object_that_somebody_else_began_is_taken_again_at_the_first_attempt(rig: Rig) -> None:
+    sink = Remembering(rig.sink)
+    assert rig.take(Bytes(text(HEADER, GOOD)), sink, again=True) is State.DONE
+    assert sink.asked == [(True, False)]
+    assert rig.documents() == []
+    assert rig.ledger.summary().records == 1
+
+
 def test_a_failing_source_leaves_it_undone_for_a_while(rig: Rig) -> None:
     """Even where much of it was read, and some of that went out already."""
     rig.take(Bytes(text(HEADER, *[GOOD] * 60_000), failing(SourceError("no connection"))))
@@ -261,7 +315,7 @@ def test_a_failing_source_leaves_it_undone_for_a_while(rig: Rig) -> None:
 
 
 def test_a_refusing_output_leaves_it_undone_without_a_wait(rig: Rig) -> None:
-    rig.take(Bytes(text(HEADER, GOOD)), RefusingSink(Refused("the index is read-only")))
+    assert rig.take(Bytes(text(HEADER, GOOD)), RefusingSink(Refused("the index is read-only"))) is State.UNDONE
     assert rig.kept() == [(State.UNDONE, "the index is read-only")]
     assert rig.comes_again_after() == timedelta()
     rig.counted(undone=1, records_total=1)

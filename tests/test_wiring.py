@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from exporter import __version__, wiring
+from exporter.clients import Clients
 from exporter.config import Config, parse
 from exporter.daemon import Stops
 from exporter.errors import ConfigError, InventoryError, LedgerError, SinkError
@@ -51,8 +52,8 @@ def built(settings: Config) -> Iterator[wiring.Program]:
 
 
 def regions(settings: Config) -> dict[str, str]:
-    clients = wiring.buckets(settings, wiring.session(settings))
-    return {bucket: client.meta.region_name for bucket, client in clients.items()}
+    clients = Clients(settings).s3
+    return {each.bucket: clients.of(each.bucket).meta.region_name for each in settings.source.s3}
 
 
 @pytest.mark.parametrize(
@@ -86,16 +87,16 @@ def test_a_buckets_region(  # noqa: PLR0913, PLR0917 - a table's columns
 
 def test_buckets_of_one_region_share_a_client(tmp_path: Path) -> None:
     settings = config(tmp_path, "[{bucket: one}, {bucket: two}, {bucket: far, region: eu-west-1}]")
-    clients = wiring.buckets(settings, wiring.session(settings))
-    assert clients["one"] is clients["two"]
-    assert clients["one"] is not clients["far"]
+    clients = Clients(settings).s3
+    assert clients.of("one") is clients.of("two")
+    assert clients.of("one") is not clients.of("far")
 
 
 def test_a_client_calls_once_by_path_where_an_endpoint_is_named(tmp_path: Path) -> None:
     with faulty("http://127.0.0.1:9") as proxy:
         proxy.always.append(Fault("", refuse=(400, "NoSuchBucket")))
         settings = config(tmp_path, more=f"aws: {{endpoint_url: {proxy.url}}}\nworkers: 8")
-        client = wiring.buckets(settings, wiring.session(settings))["logs"]
+        client = Clients(settings).s3.of("logs")
         with pytest.raises(client.exceptions.ClientError):
             client.list_objects_v2(Bucket="logs")
         proxy.always[0] = Fault("", refuse=(503, "SlowDown"))
@@ -109,7 +110,7 @@ def test_a_client_calls_once_by_path_where_an_endpoint_is_named(tmp_path: Path) 
 
 def test_without_an_endpoint_the_bucket_is_part_of_the_hosts_name(tmp_path: Path) -> None:
     settings = config(tmp_path, more="aws: {region: eu-west-1}")
-    client = wiring.buckets(settings, wiring.session(settings))["logs"]
+    client = Clients(settings).s3.of("logs")
     url = client.generate_presigned_url("get_object", Params={"Bucket": "logs", "Key": "k"})
     assert url.startswith(("https://logs.s3.eu-west-1.amazonaws.com/k?", "https://logs.s3.amazonaws.com/k?"))
 
@@ -345,6 +346,6 @@ def test_no_key_leads_a_request_into_another_partition(region: str, others: set[
         f"aws: {{region: {region}}}\n"
     )
     config = parse(text, "t.yaml", {})
-    known = wiring._known_regions(config, wiring.session(config))  # noqa: SLF001 - what a key's region is compared with
+    known = Clients(config).known_regions()
     assert region in known
     assert not known & others

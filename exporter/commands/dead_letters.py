@@ -1,27 +1,26 @@
 """`vpcflow-exporter dead-letters`: what could not go out, and a second try for it."""
 
+import heapq
 import json
 import re
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from exporter.commands.letter_store import Letters, letters_of
 from exporter.commands.listing import counted, printable, say, show_table
 from exporter.commands.local import named_fields
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.commands.replay import replay_letters, replaying
 from exporter.commands.tally import Tally
-from exporter.config import Config
 from exporter.errors import ExporterError
 from exporter.logs import CONTROL
-from exporter.sink.dead_letter import NAME
-from exporter.sink.kept_letters import KeptLetter, read
+from exporter.sink.kept_letters import KeptLetter
 
 _ID = re.compile(r"-[A-Za-z0-9_-]{15}[0-9a-f]{8}")
 """A letter's id that looks like an option, which one of 64 objects has."""
@@ -91,12 +90,10 @@ def list_letters(  # noqa: PLR0913 - the options of the command line
     superseded: the object was read again since, whole, and the letter from before is no longer true.
     """
     chosen = _filter(object_, reason, _time(since))
-    newest = deque[KeptLetter](maxlen=limit)
     counts = Counter[str]()
-    for letter in _letters(_path(loaded(config))):
-        if chosen(letter) and (all_ or letter.waits):
-            newest.append(letter)
-            counts.update((letter.kind, _since(letter)))
+    with letters_of(loaded(config)) as letters:
+        wanted = (each for each in letters.read() if chosen(each) and (all_ or each.waits))
+        newest = _newest(_counting(wanted, counts), limit)
     if as_json:
         for letter in newest:
             typer.echo(json.dumps(_entry(letter)))
@@ -107,6 +104,18 @@ def list_letters(  # noqa: PLR0913 - the options of the command line
     heads = ("id", "time", "object", "row", "kind", "reason", *(["since"] if all_ else []))
     show_table(heads, (_row(letter, all_=all_) for letter in newest))
     say(_totals(counts, len(newest)))
+
+
+def _counting(letters: Iterable[KeptLetter], counts: Counter[str]) -> Iterator[KeptLetter]:
+    for letter in letters:
+        counts.update((letter.kind, _since(letter)))
+        yield letter
+
+
+def _newest(letters: Iterable[KeptLetter], limit: int) -> list[KeptLetter]:
+    """The newest, in the order in which they were kept; of the same time, as they come."""
+    newest = heapq.nlargest(limit, enumerate(letters), key=lambda each: (each[1].time, each[0]))
+    return [letter for _, letter in reversed(newest)]
 
 
 def _row(letter: KeptLetter, *, all_: bool) -> tuple[object, ...]:
@@ -134,13 +143,13 @@ def show_letters(
     config: ConfigPath = CONFIG_PATH,
 ) -> None:
     """Show all of a letter, its text whole."""
-    path = _path(loaded(config))
-    _check(ids, path)
-    for letter in _letters(path):
-        if letter.id in ids:
-            for label, text in _told(letter):
-                say(f"{label:<9} {text}")
-            typer.echo(f"\n{_pretty(letter)}\n")
+    with letters_of(loaded(config)) as letters:
+        _check(ids, letters)
+        for letter in letters.read(ids):
+            if letter.id in ids:
+                for label, text in _told(letter):
+                    say(f"{label:<9} {text}")
+                typer.echo(f"\n{_pretty(letter)}\n")
 
 
 def _told(letter: KeptLetter) -> Iterator[tuple[str, object]]:
@@ -204,50 +213,33 @@ def replay(  # noqa: PLR0913 - the options of the command line
     if not (ids or object_ or reason or all_):
         raise typer.BadParameter("which ones? name ids, or --object, --reason or --all")
     settings = loaded(config)
-    names, path = named_fields(format_), _path(settings)
-    _check(ids or [], path)
-    named, chosen = set(ids or ()), _filter(object_, reason, None)
-    letters = (each for each in _letters(path) if chosen(each) and (each.id in named or not named))
-    wanted = (each for each in letters if named or each.waits)
+    names, named, chosen = named_fields(format_), set(ids or ()), _filter(object_, reason, None)
     tally = Tally(dry_run=dry_run, told=_TOLD)
-    try:
-        with replaying(settings, dry_run=dry_run) as way:
-            replay_letters(wanted, way, names, tally)
-    finally:
-        for line in tally.lines():
-            say(line)
+    with letters_of(settings) as letters:
+        _check(ids or [], letters)
+        found = (each for each in letters.read(named) if chosen(each) and (each.id in named or not named))
+        wanted = (each for each in found if named or each.waits)
+        try:
+            with replaying(settings, letters, dry_run=dry_run) as way:
+                replay_letters(wanted, way, names, tally)
+        finally:
+            for line in tally.lines():
+                say(line)
     if not tally.chosen:
         say("None was chosen: no dead letter that has yet to go out is like that.")
     if tally.left:
         raise typer.Exit(1)
 
 
-def _path(settings: Config) -> Path:
-    """The file's; ExporterError where there is not even its folder."""
-    folder = settings.state.folder
-    if not folder.is_dir():
-        raise ExporterError(f"there is no state folder {folder} yet: is it the daemon's? `run` and `once` make one")
-    return folder / NAME
-
-
-def _letters(path: Path) -> Iterator[KeptLetter]:
-    """The letters of a file; none where there is no file."""
-    try:
-        yield from read(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ExporterError(f"{path} cannot be read: {error.strerror}; the daemon's own user may read it") from error
-
-
-def _check(ids: list[str], path: Path) -> None:
+def _check(ids: list[str], letters: Letters) -> None:
     """ExporterError where there is no letter with one of the ids."""
     missing = dict.fromkeys(ids)
-    for letter in _letters(path) if ids else ():
+    for letter in letters.read(ids) if ids else ():
         missing.pop(letter.id, None)
     if missing:
         raise ExporterError(
-            f"no dead letter in {path} has the id {', '.join(missing)}; `dead-letters list --all` shows the ids"
+            f"no dead letter in {letters.where} has the id {', '.join(missing)}; "
+            "`dead-letters list --all` shows the ids"
         )
 
 

@@ -1,8 +1,7 @@
 """`vpcflow-exporter objects`: what is not simply done, and another try for it."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from datetime import UTC
 from enum import StrEnum
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Annotated
 import typer
 
 from exporter import ledger_guest
+from exporter.commands.letter_store import letters_of
 from exporter.commands.listing import counted, say, show_table
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.config import Config
 from exporter.errors import LedgerError
 from exporter.flow import S3Object
 from exporter.ledger import KEPT_STATES, NAME, Entry, Ledger, State
-from exporter.sink.dead_letter import NAME as LETTERS
-from exporter.sink.kept_letters import read
 from exporter.source.keys import parse_key
 
 objects = typer.Typer(
@@ -28,10 +26,6 @@ objects = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-_CORRUPT = (11, 26)
-"""SQLite's codes for a file that is malformed or no database: SQLITE_CORRUPT and SQLITE_NOTADB."""
 
 
 class Shown(StrEnum):
@@ -66,7 +60,7 @@ def list_objects(
     states = [each.state for each in state or ()] + list(ledger_guest.FAILED if failed else ())
     chosen = tuple(dict.fromkeys(states)) or (State.UNDER_WAY, *KEPT_STATES)
     path = _path(loaded(config))
-    with _corrupt_is_told(path), Ledger(path, read_only=True) as ledger:
+    with Ledger(path, read_only=True) as ledger:
         entries, counts = ledger.kept(limit, chosen)[::-1], ledger.summary().objects
     if as_json:
         for entry in entries:
@@ -126,15 +120,14 @@ def retry(
     if bool(keys) + failed + all_ != 1:
         raise typer.BadParameter("which ones? name keys, or --failed, or --all: one of these")
     settings = loaded(config)
-    path, buckets = _path(settings), {source.bucket for source in settings.source.s3}
+    path, buckets = _path(settings), settings.source.buckets
     states = ledger_guest.RETRIED if all_ else ledger_guest.FAILED
     left = dict[str, int]()
-    with _corrupt_is_told(path):
-        if keys:
-            changed = _retry_keys(path, keys, settings, buckets)
-        else:
-            changed = ledger_guest.retry(path, states, buckets)
-            left = ledger_guest.elsewhere(path, states, buckets)
+    if keys:
+        changed = _retry_keys(path, keys, settings, buckets)
+    else:
+        changed = ledger_guest.retry(path, states, buckets)
+        left = ledger_guest.elsewhere(path, states, buckets)
     if changed:
         say(f"{counted(changed, 'object')} to try again: the next pass of `run` or `once` does")
     for bucket, number in left.items():
@@ -145,34 +138,22 @@ def retry(
         say("There is nothing to try again.")
 
 
-def _retry_keys(path: Path, keys: Sequence[str], settings: Config, buckets: Collection[str]) -> int:
+def _retry_keys(path: Path, keys: Sequence[str], settings: Config, buckets: Collection[str] | None) -> int:
     """How many objects are to be tried again; LedgerError where there are none under some key."""
     try:
         return ledger_guest.retry_keys(path, _with_letters(keys, settings, buckets), buckets)
     except LedgerError:
+        if buckets is None:
+            raise
         for key in keys:
             named = {key.removeprefix("s3://").partition("/")[0]} if key.startswith("s3://") else set[str]()
             known = ledger_guest.elsewhere(path, ledger_guest.RETRIED, buckets, key)
             if unread := sorted((named | known.keys()) - set(buckets)):
                 raise LedgerError(
                     f"nothing was changed, for no source of the configuration reads the bucket {', '.join(unread)} any "
-                    f"more, where {key} lies: once source.s3 has a source for it, this can be tried again"
+                    f"more, where {key} lies: once source.s3 or source.sqs has a source for it, this can be tried again"
                 ) from None
         raise
-
-
-@contextmanager
-def _corrupt_is_told(path: Path) -> Iterator[None]:
-    """What becomes of a corrupt ledger, in place of a question for space and permission."""
-    try:
-        yield
-    except LedgerError as error:
-        if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF not in _CORRUPT:
-            raise
-        raise LedgerError(
-            f"the ledger {path} is corrupt ({error.__cause__}): `run` or `once` sets it aside at its start and begins "
-            "anew"
-        ) from error
 
 
 def _path(settings: Config) -> Path:
@@ -183,12 +164,14 @@ def _path(settings: Config) -> Path:
     return path
 
 
-def _with_letters(keys: Sequence[str], settings: Config, buckets: Collection[str]) -> dict[str, list[S3Object]]:
+def _with_letters(keys: Sequence[str], settings: Config, buckets: Collection[str] | None) -> dict[str, list[S3Object]]:
     """Each key with its objects of which there are dead letters: the ledger itself forgets where a done object lies."""
     found: dict[str, dict[str, S3Object]] = {key: {} for key in keys}
-    path = settings.state.folder / LETTERS
-    for letter in read(path) if path.exists() else ():
-        for name in {letter.key, letter.place} & found.keys() if letter.bucket in buckets else ():
-            source = parse_key(letter.bucket, letter.key, letter.etag, 0, letter.time)
-            found[name][source.id_prefix] = source
+    with letters_of(settings) as letters:
+        for letter in letters.read():
+            if buckets is not None and letter.bucket not in buckets:
+                continue
+            for name in {letter.key, letter.place} & found.keys():
+                source = parse_key(letter.bucket, letter.key, letter.etag, 0, letter.time)
+                found[name][source.id_prefix] = source
     return {key: list(sources.values()) for key, sources in found.items()}

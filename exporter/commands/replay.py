@@ -14,6 +14,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from exporter import daemon, wiring
+from exporter.clients import Clients
+from exporter.commands.letter_store import Letters
 from exporter.commands.tally import Nowhere, Refused, Tally
 from exporter.commands.told_apart import Reading, hindrance, reading_of
 from exporter.config import Config
@@ -23,7 +25,6 @@ from exporter.flow import Batch, Body, Form, Piece, S3Object, Sink
 from exporter.metrics import Metrics
 from exporter.read.examined import examined
 from exporter.read.lines import examine, header_columns
-from exporter.sink.dead_letter import DeadLetterFile
 from exporter.sink.elasticsearch import ElasticsearchSink
 from exporter.sink.kept_letters import KeptLetter
 from exporter.source.keys import parse_key
@@ -52,14 +53,16 @@ class Way:
 
 
 @contextmanager
-def replaying(config: Config, *, dry_run: bool) -> Iterator[Way]:
+def replaying(config: Config, letters: Letters, *, dry_run: bool) -> Iterator[Way]:
     """The configured output, and EC2's inventory at the first line; neither for a dry run.  Signals end it in time.
 
     Raises ConfigError, Refused and Unavailable where the output cannot be had; ExporterError where another replay is
     under way.
     """
     metrics, stops, refused = Metrics(), daemon.Stops(), Refused()
-    alone = nullcontext() if dry_run else _alone(config.state.folder / LOCK)
+    # Without a folder letters are in a data stream alone, and go to an output that takes none twice.
+    folder = config.state.folder
+    alone = nullcontext() if dry_run or not folder.is_dir() else _alone(folder / LOCK)
     with alone, daemon.signals(stops, config.grace, partial(daemon.leave, 1)):
         sink: Sink = Nowhere() if dry_run else wiring.sink_of(config, refused, metrics, stops)
         try:
@@ -71,7 +74,7 @@ def replaying(config: Config, *, dry_run: bool) -> Iterator[Way]:
                 Encoder(config.output.namespace, config.output.request_bytes),
                 sink,
                 refused,
-                (lambda _: None) if dry_run else DeadLetterFile(config.state.folder, metrics).mark_replayed,
+                (lambda _: None) if dry_run else letters.marking(metrics, stops.now),
                 stops,
             )
         finally:
@@ -104,7 +107,7 @@ def _enricher(config: Config, metrics: Metrics, stops: daemon.Stops) -> Callable
     """Both ends by an inventory that is asked for once, when there is a line to enrich."""
     if not config.enrich.ec2.enabled:
         return wiring.enricher(None, metrics)
-    inventory = wiring.inventory_of(config, wiring.session(config), metrics, stops)
+    inventory = wiring.inventory_of(config, Clients(config), metrics, stops)
     enrich = wiring.enricher(inventory, metrics)
 
     def once_known(batch: Batch) -> Batch:

@@ -1,24 +1,23 @@
 """`vpcflow-exporter run`: the daemon."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
-
-from prometheus_client import start_http_server
 
 from exporter import daemon, wiring
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.config import Config
-from exporter.errors import ConfigError, Fault, Stopped
-from exporter.metrics import Metrics
+from exporter.errors import Stopped
+from exporter.listener import listening
 from exporter.retry import OUTPUT, Attempt, retrying
 
 log = logging.getLogger("exporter")
 
+_TIDY_EVERY = timedelta(minutes=10)
+
 
 def run(config: ConfigPath = CONFIG_PATH) -> None:
-    """Poll the buckets and send what is new, until SIGTERM or SIGINT.
+    """Send what is new in buckets and queues, until SIGTERM or SIGINT.
 
     A second signal ends it without finishing the objects under way; the next start takes them up.
     """
@@ -26,10 +25,11 @@ def run(config: ConfigPath = CONFIG_PATH) -> None:
     with (
         daemon.signals(stops, settings.grace, partial(daemon.leave, 0)),
         wiring.program(settings, stops) as program,
-        listening(settings.metrics.address, program.metrics),
+        listening(settings.metrics.address, program.metrics, program.health),
     ):
         try:
             retrying(OUTPUT, stops.soon, _note)(program.verify)
+            retrying(OUTPUT, stops.soon, _note)(program.recover)
         except Stopped:
             log.info("stopped before the output was there")
         else:
@@ -38,32 +38,16 @@ def run(config: ConfigPath = CONFIG_PATH) -> None:
 
 
 def _jobs(settings: Config, program: wiring.Program) -> tuple[daemon.Job, ...]:
-    """The first poll asks for the inventory itself, so that no record goes out without it."""
-    poll = daemon.Job("poll", settings.source.poll_every, program.poll)
-    if program.inventory is None:
-        return (poll,)
-    return (poll, daemon.Job("inventory", settings.enrich.ec2.refresh_every, program.inventory.refresh, at_once=False))
-
-
-@contextmanager
-def listening(address: tuple[str, int] | None, metrics: Metrics) -> Iterator[None]:
-    """Serves the metrics to Prometheus meanwhile; ConfigError where the address cannot be had."""
-    if address is None:
-        yield
-        return
-    host, port = address
-    try:
-        server, thread = start_http_server(port, host, metrics.registry)
-    except OSError as error:
-        raise ConfigError((Fault("metrics.listen", f"{host}:{port} cannot be had: {error.strerror}"),)) from error
-    shown = f"[{host}]" if ":" in host else host
-    log.info("metrics are at http://%s:%d/metrics", shown, server.server_port)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    """The first pass and the first message ask for the inventory themselves, so that no record goes out without it."""
+    every = settings.source.poll_every
+    jobs = [daemon.Job("tidy", _TIDY_EVERY, program.tidy, at_once=False)]
+    if settings.source.s3:
+        jobs.append(daemon.Job("poll", every, program.poll))
+    for queue, consumer in zip(settings.source.sqs, program.consumers, strict=True):
+        jobs.append(daemon.Job(queue.source_id, every, partial(program.consume, consumer)))
+    if program.inventory is not None:
+        jobs.append(daemon.Job("inventory", settings.enrich.ec2.refresh_every, program.refresh, at_once=False))
+    return tuple(jobs)
 
 
 def _note(state: Attempt) -> None:

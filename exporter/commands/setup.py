@@ -31,6 +31,7 @@ def setup(config: ConfigPath = CONFIG_PATH) -> None:
             index_mode=target.index_mode,
             shards=target.shards,
             replicas=target.replicas,
+            dead_letters=settings.streams_letters,
         )
     title = f"{installed.stream}, index mode {installed.index_mode}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from exporter.flow import Body, DeadLetter, Delivered, S3Object
+from exporter.flow import Batch, Body, DeadLetter, Delivered, S3Object
 from exporter.sink.kept_letters import KeptLetter
 
 
@@ -83,10 +83,14 @@ class Nowhere:
 
     delivered: Delivered = field(default_factory=Delivered)
 
-    def open(self, source: S3Object) -> "Nowhere":
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> "Nowhere":
         """Starts to count anew."""
-        del source
+        del source, again, at_work
         return Nowhere()
+
+    def missing(self, batch: Batch) -> Batch:
+        """Nothing is there."""
+        return batch
 
     def send(self, body: Body) -> None:
         """Counts the documents."""

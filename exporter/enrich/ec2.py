@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,7 @@ def _items(
         try:
             page = retry(_page, client, region, question, token)
         except (ClientError, BotoCoreError) as error:
-            raise InventoryError(_refusal(region, question, error)) from error
+            raise NotAllowed(_refusal(region, question, error)) from error
         yield from page.get(question.items, ())
         previous, token = token, page.get("NextToken")
         if not token:
@@ -126,10 +125,15 @@ def _refusal(region: str, question: Question, error: Exception) -> str:
     )
 
 
-class Inventory:
-    """The newest snapshot of all regions; any thread may read it while another one refreshes.
+class NotAllowed(InventoryError):
+    """EC2 refuses until somebody changes something."""
 
-    `clients` by region; `account` as for `describe`; `now` tells the time in UTC.
+
+class Inventory:
+    """The newest snapshot of each region; any thread may read them while another one refreshes.
+
+    `clients` by region; `account` as for `describe`; `now` tells the time in UTC.  A region that does not answer keeps
+    its last snapshot, and one that was never allowed has none: its ends stay without names, the others go on.
     """
 
     def __init__(  # noqa: PLR0913  clients, settings and services are passed in
@@ -149,46 +153,61 @@ class Inventory:
         self._account = account
         self._now = now
         self._refreshing = Lock()
+        self._newest: dict[str, Snapshot] = {}
         self._current: Snapshot | None = None
+        self.faults: Mapping[str, str] = {}
+        """Why regions did not answer at the last refresh."""
 
     def current(self) -> Snapshot | None:
-        """The snapshot in use; None before the first good refresh."""
+        """The snapshot in use: None before each region has answered once, or has refused."""
         return self._current
 
     def refresh(self) -> bool:
-        """Asks all regions and swaps the snapshot whole; whether that went well.
+        """Asks all regions and swaps the snapshot whole; whether all went well.  Stopped passes.
 
-        Where one region fails, the last snapshot stays in use, and one warning says how old it is.  Stopped passes.
+        Where one fails, its last snapshot stays in use, and one warning says how old it is.
         """
         with self._refreshing:
-            try:
-                fresh = self._ask()
-            except InventoryError as error:
-                self._metrics.add("inventory_refreshes_total", outcome="failed")
-                log.warning("the EC2 inventory was not refreshed, %s: %s", self._in_use(), error)
-                return False
-            self._current = fresh
-            self._metrics.add("inventory_refreshes_total", outcome="ok")
-            self._metrics.set("inventory_interfaces", fresh.owners.height)
-            self._metrics.set("inventory_time_seconds", fresh.taken.timestamp())
-            return True
+            faults: dict[str, InventoryError] = {}
+            for region in self._clients:
+                try:
+                    self._newest[region] = self._ask(region)
+                except InventoryError as error:
+                    faults[region] = error
+                    log.warning(
+                        "the EC2 inventory of %s was not refreshed, %s: %s", region, self._in_use(region), error
+                    )
+            self.faults = {region: str(error) for region, error in faults.items()}
+            awaited = [region for region, error in faults.items() if not isinstance(error, NotAllowed)]
+            if self._newest and all(region in self._newest for region in awaited):
+                self._swap()
+            self._metrics.add("inventory_refreshes_total", outcome="failed" if faults else "ok")
+            return not faults
 
-    def _ask(self) -> Snapshot:
-        """A snapshot of all regions, its index made, so that no record has to wait for that."""
-        ask = partial(
-            describe,
-            account=self._account,
+    def _swap(self) -> None:
+        """The snapshots of all regions become the one in use, its index made, so that no record waits for that."""
+        fresh = merge(list(self._newest.values()))
+        _ = fresh.index
+        self._current = fresh
+        self._metrics.set("inventory_interfaces", fresh.owners.height)
+        self._metrics.set("inventory_time_seconds", fresh.taken.timestamp())
+
+    def _ask(self, region: str) -> Snapshot:
+        """One region's, its index made: an address that is none spoils no other region's."""
+        fresh = describe(
+            self._clients[region],
+            region,
+            self._account,
             tag_keys=self._tag_keys,
             now=self._now(),
             stop=self._stop,
             metrics=self._metrics,
         )
-        fresh = merge([ask(client, region) for region, client in self._clients.items()])
         _ = fresh.index
         return fresh
 
-    def _in_use(self) -> str:
-        if self._current is None:
+    def _in_use(self, region: str) -> str:
+        if region not in self._newest:
             return "and there is none yet"
-        seconds = (self._now() - self._current.taken).total_seconds()
+        seconds = (self._now() - self._newest[region].taken).total_seconds()
         return f"the one in use is {seconds:.0f} s old"

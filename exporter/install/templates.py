@@ -72,11 +72,13 @@ def setup(  # noqa: PLR0913 one argument an option, each with a name
     index_mode: IndexMode = "auto",
     shards: int | None = None,
     replicas: int | None = None,
+    dead_letters: bool = False,
 ) -> Installed:
     """Brings the cluster to where the data stream of `namespace` can be written; a second run changes nothing.
 
-    An existing data stream whose write index was made from other mappings or settings is rolled over.  Raises Refused
-    where the server says no (the text says what is missing) and Unavailable where it does not answer.
+    With `dead_letters` that of dead letters too, which is kept as long; its index mode is always standard.  An existing
+    data stream whose write index was made from other mappings or settings is rolled over.  Raises Refused where the
+    server says no (the text says what is missing) and Unavailable where it does not answer.
     """
     stream = f"logs-aws.vpcflow-{namespace}"
     with _explained():
@@ -88,16 +90,37 @@ def setup(  # noqa: PLR0913 one argument an option, each with a name
             "_component_template/vpcflow-exporter-mappings": _read("mappings.json", namespace),
             f"_index_template/{stream}": _read("index_template.json", namespace),
         }
-        steps = [_put(client, path, body) for path, body in wanted.items()]
-        _check_precedence(client, stream)
-        steps.append(_put_retention(client, stream, retention))
-        steps.append(_roll_over(client, stream))
+        steps = _install(client, stream, wanted, retention)
+        if dead_letters:
+            letters = f"logs-vpcflow_exporter.dead_letter-{namespace}"
+            settings = settings_template(retention, "standard", shards, replicas, "dead_letter_settings.json")
+            steps += _install(client, letters, _of_letters(namespace, settings), retention)
     return Installed(stream, mode, tuple(steps))
 
 
-def settings_template(retention: timedelta | None, mode: str, shards: int | None, replicas: int | None) -> Json:
+def _of_letters(namespace: str, settings: Json) -> dict[str, Json]:
+    """The templates of the data stream of dead letters, by their paths."""
+    return {
+        f"_component_template/vpcflow-exporter-dead-letter-settings-{namespace}": settings,
+        "_component_template/vpcflow-exporter-dead-letter-mappings": _read("dead_letter_mappings.json"),
+        f"_index_template/logs-vpcflow_exporter.dead_letter-{namespace}": _read(
+            "dead_letter_index_template.json", namespace
+        ),
+    }
+
+
+def _install(client: Elasticsearch, stream: str, wanted: Mapping[str, Json], retention: timedelta | None) -> list[Step]:
+    """Puts a data stream's templates, by their paths, and brings the stream to them where there is one."""
+    steps = [_put(client, path, body) for path, body in wanted.items()]
+    _check_precedence(client, stream)
+    return [*steps, _put_retention(client, stream, retention), _roll_over(client, stream)]
+
+
+def settings_template(
+    retention: timedelta | None, mode: str, shards: int | None, replicas: int | None, name: str = "settings.json"
+) -> Json:
     """The component template with the settings that come from the configuration; None leaves one to the server."""
-    body = _read("settings.json")
+    body = _read(name)
     chosen = {"mode": mode, "number_of_shards": shards, "number_of_replicas": replicas}
     body["template"]["settings"]["index"] |= {name: str(value) for name, value in chosen.items() if value is not None}
     if retention is not None:

@@ -58,7 +58,7 @@ class Bulk:
 
     def send(self, body: Body) -> Settled:
         """One request.  Raises Unavailable, Refused or TooLarge where none of it was taken."""
-        with self._counted():
+        with counted(self.stream, self.metrics):
             answer = self.client.bulk(
                 operations=body.data,  # type: ignore[arg-type]  # bytes go out as they are
                 index=self.stream,
@@ -105,18 +105,19 @@ class Bulk:
         if again:
             settled.again = _body_of(body, [pair for position, pair in enumerate(pairs) if position in again])
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Counts the request and turns what the client raises into this program's errors."""
-        try:
-            yield
-        except ApiError as error:
-            self.metrics.add("requests_total", status=str(error.meta.status))
-            raise of_answer(self.stream, error) from error
-        except TransportError as error:
-            self.metrics.add("requests_total", status=_failure(error))
-            raise of_connection(self.stream, error) from error
-        self.metrics.add("requests_total", status="200")
+
+@contextmanager
+def counted(where: str, metrics: Metrics) -> Iterator[None]:
+    """Counts a request and turns what the client raises into this program's errors."""
+    try:
+        yield
+    except ApiError as error:
+        metrics.add("requests_total", status=str(error.meta.status))
+        raise of_answer(where, error) from error
+    except TransportError as error:
+        metrics.add("requests_total", status=_failure(error))
+        raise of_connection(where, error) from error
+    metrics.add("requests_total", status="200")
 
 
 def letter(body: Body, action: bytes, document: bytes, reason: str) -> DeadLetter:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from exporter.errors import Unavailable
 from exporter.flow import DeadLetter, Form, S3Object
@@ -113,22 +114,25 @@ def _form_line(form: Form) -> tuple[str, bytes]:
 
 def _line(letter: DeadLetter, form: str, now: str) -> bytes:
     """A letter's line."""
+    return _json({**entry_of(letter, now), **({} if letter.form is None else {"form": form})})
+
+
+def entry_of(letter: DeadLetter, now: str) -> dict[str, Any]:
+    """A letter as it is kept, but for its form: reason and text are cut to their limits."""
     text = letter.text.encode("utf-8", "replace")
     cut = len(text) > TEXT_LIMIT
     reason = letter.reason
-    entry = {
+    return {
         "@timestamp": now,
         "object": {"bucket": letter.source.bucket, "key": letter.source.key, "etag": letter.source.etag},
         "row": letter.row,
         "id": f"{letter.source.id_prefix}{letter.row:08x}",
         "kind": "document" if letter.form is None else "line",
-        **({} if letter.form is None else {"form": form}),
         "reason": reason if len(reason) <= REASON_LIMIT else reason[:REASON_LIMIT] + "…",
         "text": text[:TEXT_LIMIT].decode("utf-8", "ignore") if cut else letter.text,
         **({"text_bytes": len(text)} if cut else {}),
         **({} if letter.exact else {"exact": False}),
     }
-    return _json(entry)
 
 
 def _json(entry: object) -> bytes:

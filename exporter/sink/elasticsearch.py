@@ -6,24 +6,27 @@ cannot take now is sent again, in smaller requests if need be; what it will not 
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from time import monotonic
 
 from elasticsearch import ApiError, AuthorizationException, Elasticsearch, TransportError
 
 from exporter.config import Credentials, ElasticsearchOutput
-from exporter.errors import Refused, Stopped, Unavailable
-from exporter.flow import Body, DeadLetters, Delivered, S3Object
+from exporter.errors import Refused, SinkError, Stopped, Unavailable
+from exporter.flow import Batch, Body, DeadLetters, Delivered, S3Object
 from exporter.metrics import Metrics
 from exporter.retry import OUTPUT, Attempt, retrying
 from exporter.sink.bulk import Bulk, Settled, TooLarge, halves, letter, of_answer, of_connection
-from exporter.sink.pace import Pace, Room
+from exporter.sink.pace import Pace, Room, Trip
+from exporter.sink.presence import Look, Presence
 
 OLDEST = (8, 17)
 """The oldest release that is known to take what is sent: require_data_stream is from 8.13, logsdb from 8.17."""
 
+_TOLD_ATTEMPTS = 3
 _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 5
 _log = logging.getLogger(__name__)
@@ -60,6 +63,16 @@ class _Delivery:
     pending: int = 0
     delivered: Delivered = field(default_factory=Delivered)
     error: Exception | None = None
+    look: Look | None = None
+
+    def missing(self, batch: Batch) -> Batch:
+        there = self.look.rows(batch) if self.look else []
+        if not there:
+            return batch
+        with self.changed:
+            self.delivered.existing += len(there)
+        self.sink.pass_over(len(there))
+        return batch.without(there)
 
     def send(self, body: Body) -> None:
         self._raise_error()
@@ -77,6 +90,8 @@ class _Delivery:
     def abandon(self) -> None:
         with self.changed:
             self.error = self.error or Stopped(f"{self.source} was given up")
+            if self.pending:
+                self.sink.presence.given_up(self.source)
 
     def _raise_error(self) -> None:
         if self.error is not None:
@@ -86,10 +101,15 @@ class _Delivery:
 class ElasticsearchSink:
     """Implements flow.Sink for the data stream logs-aws.vpcflow-NAMESPACE.
 
-    `requests_in_flight` senders share the deliveries; twice as many requests of `request_bytes` are held at most,
-    waiting or travelling.  A delivery that met an error raises it from `send` and `finish` at once and drops what it
+    `requests_in_flight` senders share the deliveries, and as many of them send at once as the pace lets go now, from
+    `min_requests_in_flight` on.  Requests of `request_bytes` are held, waiting or travelling, two more than go now:
+    so (requests_in_flight + 2) * request_bytes at most, twice that while the server has to have them in parts, and
+    two copies more in the client of each that travels.  The queue holds no others; before it, each worker of the
+    pipeline has one body in its hands and one piece of its object in columns, for an encoder makes a body only once
+    the last one was taken.  A delivery that met an error raises it from `send` and `finish` at once and drops what it
     has not sent; a request that is travelling then ends by itself, which does no harm, for ids make a replay safe.
-    When `stop` is set, every wait ends with Stopped.
+    When `stop` is set, every wait ends with Stopped.  `timeout` is the client's for a request, in seconds.  `tell`
+    hears why nothing goes out, from the third attempt in a row on, or None once something does.
     """
 
     def __init__(  # noqa: PLR0913 one argument an option, each with a name
@@ -100,19 +120,40 @@ class ElasticsearchSink:
         pipeline: str | None,
         requests_in_flight: int,
         request_bytes: int,
+        min_requests_in_flight: int = 1,
+        timeout: float,
         dead_letters: DeadLetters,
         metrics: Metrics,
         stop: threading.Event,
+        clock: Callable[[], float] = monotonic,
+        tell: Callable[[str | None], object] = lambda _: None,
     ) -> None:
         self.stop = stop
+        self._tell = tell
+        self._failing = False
         self.stream = f"logs-aws.vpcflow-{namespace}"
         self._client = client
         self._pipeline = pipeline
         self._bulk = Bulk(client, self.stream, pipeline, metrics)
+        self.presence = Presence(
+            client,
+            self.stream,
+            timeout=timeout,
+            metrics=metrics,
+            stop=stop,
+            on_retry=self._on_retry,
+            clock=clock,
+        )
         self._dead_letters = dead_letters
         self._metrics = metrics
-        self._room = Room(2 * requests_in_flight * request_bytes, stop)
-        self._pace = Pace(requests_in_flight, request_bytes, stop)
+        self._pace = Pace(
+            least=min_requests_in_flight,
+            most=requests_in_flight,
+            request_bytes=request_bytes,
+            stop=stop,
+            metrics=metrics,
+        )
+        self._room = Room(lambda: (self._pace.requests + 2) * request_bytes, stop, metrics)
         self._queue: SimpleQueue[tuple[_Delivery, Body] | None] = SimpleQueue()
         # Daemon threads: a server that hangs must not keep the program from ending within its grace time.
         self._senders = [
@@ -140,13 +181,21 @@ class ElasticsearchSink:
                 if not self._client.options(ignore_status=404).ingest.get_pipeline(id=self._pipeline, summary=True):
                     raise Refused(f"output.elasticsearch.pipeline: there is no ingest pipeline {self._pipeline}")
 
-    def open(self, source: S3Object) -> _Delivery:
-        """A delivery for one object; the first one starts the senders."""
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> _Delivery:
+        """A delivery for one object, which knows what is there `again`; the first one starts the senders."""
+        look = self.presence.look(source, at_work=at_work) if again else None
         with self._starting:
             for sender in self._senders:
                 if sender.ident is None:
                     sender.start()
-        return _Delivery(source, self)
+        return _Delivery(source, self, look=look)
+
+    def holds(self, bucket: str, prefix: str) -> bool | None:
+        """Whether the data stream has any document of objects below a prefix; None where that cannot be asked.
+
+        Raises Unavailable where there is no answer.
+        """
+        return self.presence.holds(bucket, prefix)
 
     def close(self) -> None:
         """Ends the senders and the connections; waits a little for what is travelling unless the program stops."""
@@ -156,6 +205,10 @@ class ElasticsearchSink:
             if sender.ident is not None:
                 sender.join(timeout=0 if self.stop.is_set() else _CLOSE_SECONDS)
         self._client.close()
+
+    def pass_over(self, documents: int) -> None:
+        """Counts documents that are not sent, for they are there."""
+        self._metrics.add("documents_total", documents, outcome="existing")
 
     def take(self, delivery: _Delivery, body: Body) -> None:
         """A delivery's way to the senders; waits for room."""
@@ -172,6 +225,8 @@ class ElasticsearchSink:
                 delivered, error = self._deliver(delivery, body), None
             except Exception as met:  # noqa: BLE001 send and finish raise it
                 delivered, error = Delivered(), met
+                if isinstance(met, SinkError):
+                    self._fails(met)
             self._room.leave(len(body.data))
             with delivery.changed:
                 delivery.pending -= 1
@@ -198,9 +253,9 @@ class ElasticsearchSink:
             return Delivered()
         self._cut_to_pace(waiting)
         body = waiting[-1]
+        trip = self._pace.begin(len(body.data))
         try:
-            with self._pace:
-                settled = self._bulk.send(body)
+            settled = self._bulk.send(body)
         except TooLarge as error:
             self._pace.too_large(len(body.data))
             if body.count > 1:
@@ -208,20 +263,22 @@ class ElasticsearchSink:
                 return Delivered()
             settled = _too_large_alone(body, error)
         except Unavailable:
-            self._pace.slower()
+            self._pace.slower(trip)
             raise
+        finally:
+            self._pace.end(trip)
         # A letter that cannot be kept raises: the body stays, and sending it again does no harm.
         delivered = self._count(settled)
         waiting.pop()
-        self._follow(settled, waiting, body.count)
+        self._follow(settled, waiting, body.count, trip)
         return delivered
 
-    def _follow(self, settled: Settled, waiting: list[Body], count: int) -> None:
+    def _follow(self, settled: Settled, waiting: list[Body], count: int, trip: Trip) -> None:
         """Keeps to the output's pace, and what it sent back for later."""
         if settled.again is None:
-            self._pace.faster()
+            self._pace.taken(trip)
             return
-        self._pace.slower()
+        self._pace.slower(trip)
         waiting.append(settled.again)
         if settled.again.count == count:
             raise Unavailable(f"{self.stream}: none of {count} documents was taken (429 or 5xx each)")
@@ -235,6 +292,9 @@ class ElasticsearchSink:
 
     def _count(self, settled: Settled) -> Delivered:
         """Makes the refused durable, then counts."""
+        if self._failing:
+            self._failing = False
+            self._tell(None)
         if settled.refused:
             self._dead_letters.keep(settled.refused)
         delivered = Delivered(settled.created, settled.existing, len(settled.refused))
@@ -248,6 +308,12 @@ class ElasticsearchSink:
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0
         _log.warning("attempt %d failed, the next in %.1f s: %s", state.attempt_number, wait, error)
+        if state.attempt_number >= _TOLD_ATTEMPTS:
+            self._fails(error)
+
+    def _fails(self, error: BaseException | None) -> None:
+        self._failing = True
+        self._tell(str(error))
 
     @contextmanager
     def _explained(self, looked_at: str) -> Iterator[None]:

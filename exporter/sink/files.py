@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from exporter.errors import Unavailable
-from exporter.flow import Body, Delivered, S3Object
+from exporter.flow import Batch, Body, Delivered, S3Object
 from exporter.metrics import Metrics
 from exporter.sink.durable import sync_folder
 
@@ -32,8 +32,12 @@ class FilesSink:
         self._begun: dict[Path, _Delivery] = {}
         self._changed = threading.Lock()
 
-    def open(self, source: S3Object) -> "_Delivery":
-        """A delivery for one object; its file is made with its first body."""
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> "_Delivery":
+        """A delivery for one object; its file is made with its first body.
+
+        Going `again` needs no look: the file is there whole or not at all, and is written anew.
+        """
+        del again, at_work
         delivery = _Delivery(self._folder / path_of(source), self)
         with self._changed:
             left_over = self._begun.pop(delivery.path, None)
@@ -73,6 +77,10 @@ class _Delivery:
     delivered: Delivered = field(default_factory=Delivered)
     file: BinaryIO | None = None
     error: Unavailable | None = None
+
+    def missing(self, batch: Batch) -> Batch:
+        """All of it: the file is written whole."""
+        return batch
 
     def send(self, body: Body) -> None:
         with self._explained():

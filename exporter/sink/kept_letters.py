@@ -21,7 +21,7 @@ _ID, _OF_OBJECT = re.compile(_PREFIX + _ROW), re.compile(_PREFIX)
 _BROKEN = "the file breaks off in this line"
 """How the reason of a line begins in which a damaged file ended; early releases did not say `exact`."""
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What a line that is none of ours can raise."""
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class KeptLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class KeptForm:
     """How the lines behind it were read; letters refer to it by `key`."""
 
     key: str
@@ -171,24 +171,24 @@ def _entries(file: BinaryIO, left: int) -> Iterator[tuple[int, _Entry | None]]:
     while left > 0 and (line := file.readline(min(left, LINE_LIMIT))):
         number, left = number + 1, left - len(line)
         found = _parsed(line, form)
-        if isinstance(found, _Form):
+        if isinstance(found, KeptForm):
             form = form if found == form else found
         else:
             yield number, found
 
 
-def _parsed(line: bytes, form: _Form | None) -> _Entry | _Form | None:
+def _parsed(line: bytes, form: KeptForm | None) -> _Entry | KeptForm | None:
     sort = next((parse for begin, parse in _SORTS.items() if line.startswith(begin)), None)
     try:
         entry = json.loads(line)
-        return sort(entry) if sort else _letter(entry, form)
-    except _UNREADABLE:
+        return sort(entry) if sort else letter_of(entry, form)
+    except UNREADABLE:
         return None
 
 
-def _form(entry: dict[str, Any]) -> _Form:
+def _form(entry: dict[str, Any]) -> KeptForm:
     names = None if entry["names"] is None else _strings(entry["names"])
-    return _Form(_typed(entry, "form", str), _typed(entry, "container", str), names)
+    return KeptForm(_typed(entry, "form", str), _typed(entry, "container", str), names)
 
 
 def _replayed(entry: dict[str, Any]) -> _Replayed:
@@ -205,7 +205,7 @@ def _superseded(entry: dict[str, Any]) -> _Superseded:
     return _Superseded(prefix, _time(entry["before"]))
 
 
-_SORTS: dict[bytes, Callable[[dict[str, Any]], _Form | _Replayed | _Superseded]] = {
+_SORTS: dict[bytes, Callable[[dict[str, Any]], KeptForm | _Replayed | _Superseded]] = {
     FORM: _form,
     REPLAYED: _replayed,
     SUPERSEDED: _superseded,
@@ -213,8 +213,8 @@ _SORTS: dict[bytes, Callable[[dict[str, Any]], _Form | _Replayed | _Superseded]]
 """Lines that are no letters, by how they begin."""
 
 
-def _letter(entry: dict[str, Any], form: _Form | None) -> KeptLetter:
-    """Raises one of _UNREADABLE for what is no letter."""
+def letter_of(entry: dict[str, Any], form: KeptForm | None) -> KeptLetter:
+    """A letter by its entry and the form that this refers to; raises one of UNREADABLE for what is none."""
     source, row, text = entry["object"], _typed(entry, "row", int), _typed(entry, "text", str)
     bucket, key, etag = (_typed(source, name, str) for name in ("bucket", "key", "etag"))
     id_ = _typed(entry, "id", str)
@@ -249,7 +249,7 @@ def _kind(entry: dict[str, Any], text: str) -> str:
     return str(kind)
 
 
-def _how(entry: dict[str, Any], form: _Form | None) -> tuple[str | None, tuple[str, ...] | None]:
+def _how(entry: dict[str, Any], form: KeptForm | None) -> tuple[str | None, tuple[str, ...] | None]:
     """Container and names; an early release had the names in each letter."""
     if "format" in entry:
         return None, _strings(entry["format"])

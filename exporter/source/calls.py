@@ -1,4 +1,4 @@
-"""Calls to S3 and EC2: one place for everything that they and the way to them may answer, and what is tried again.
+"""Calls to S3, EC2 and SQS: one place for everything that they and the way to them may answer, and what is tried again.
 
 The client must not retry by itself (`Config(retries={"total_max_attempts": 1})`): retry stands in one layer.
 """
@@ -36,6 +36,20 @@ class Absent(SourceError):
     """What these credentials' account does not have in this region."""
 
 
+class RoleRefused(boto.ClientError):
+    """What STS answered instead of a role's credentials; `role` is its ARN."""
+
+    def __init__(self, error: boto.ClientError, role: str) -> None:
+        super().__init__(error.response, error.operation_name)
+        self.role = role
+
+
+ROLE_NEEDS = (
+    "sts:AssumeRole on the role to these credentials, and their account or role in the role's trust policy, "
+    "with the external id that it asks for"
+)
+
+
 POLICY = replace(retry.SOURCE, on=(Passing,))
 """Only what may pass is repeated at once; the rest is for a later pass, or for an operator."""
 
@@ -48,20 +62,32 @@ _ADVICE = {
     "NoSuchBucket": "check the bucket's name in the configuration",
     "InvalidObjectState": "it was moved to an archive storage class; restore it first",
     "PermanentRedirect": "the bucket is in another region; set the source's region",
-    "ExpiredToken": "the credentials have expired; give new ones",
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
+        "the credentials have expired; give new ones: a profile or a file is read anew, the environment is not",
+    ),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException"),
+        "AWS does not know the access key; check the credentials",
+    ),
+    "RegionDisabledException": "activate STS in the role's account for this region",
     "InvalidAccessKeyId": "AWS does not know the access key; check the credentials",
     "SignatureDoesNotMatch": "the secret does not belong to the access key; check the credentials",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
+    "AWS.SimpleQueueService.NonExistentQueue": "check the queue's URL, and that its region is the one asked",
+    "QueueDoesNotExist": "check the queue's URL, and that its region is the one asked",
 }
 _PASSING_CODES = frozenset(
     {
         *("RequestTimeout", "SlowDown", "InternalError", "Throttling", "ThrottlingException"),
         *("RequestLimitExceeded", "EC2ThrottledException"),  # EC2's
+        *("RequestThrottled", "KmsThrottled", "KMS.ThrottlingException"),  # SQS's
     }
 )
 _DENIED_CODES = frozenset(
     {
         *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"),
+        *("KmsAccessDenied", "KMS.AccessDeniedException"),  # SQS's
         *(
             "UnauthorizedOperation",
             "AuthFailure",
@@ -69,7 +95,10 @@ _DENIED_CODES = frozenset(
         ),  # EC2's; the last two for a region that is not enabled
     }
 )
-_ABSENT_ENDINGS = (".NotFound", ".Malformed")  # EC2's, behind what was asked for
+_ABSENT_ENDINGS = (
+    *(".NotFound", ".Malformed"),  # EC2's, behind what was asked for
+    *(".NonExistentQueue", "QueueDoesNotExist"),  # SQS's, older and newer
+)
 _CONNECTION = (
     boto.HTTPClientError,
     boto.ConnectionError,
@@ -98,6 +127,11 @@ class Calls:
 
         return retry.retrying(POLICY, self._stop, self._note)(attempt)
 
+    def once(self, call: Callable[[], T], what: str, needs: str) -> T:
+        """What `call` returns, tried one time only, even where the program stops."""
+        with _translated(what, needs):
+            return call()
+
     def _note(self, state: retry.Attempt) -> None:
         self._metrics.add("retries_total", policy=POLICY.name)
         log.info(
@@ -123,6 +157,8 @@ def _from_answer(error: boto.ClientError, failed: str, needs: str) -> SourceErro
     answer = error.response.get("Error", {})
     code, message = answer.get("Code", ""), answer.get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if isinstance(error, RoleRefused):
+        failed, needs = f"{failed}: the role {error.role} is not given", ROLE_NEEDS
     text = f"{failed}: {code}: {message}".rstrip(": ")
     if code in _GONE:
         return ObjectGone(f"{failed}: {_GONE[code]} ({code})")
@@ -130,6 +166,5 @@ def _from_answer(error: boto.ClientError, failed: str, needs: str) -> SourceErro
         return Denied(f"{text}; allow {needs}")
     if code in _PASSING_CODES or status == _TOO_MANY_REQUESTS or status >= _SERVER_FAULT:
         return Passing(text)
-    if code.endswith(_ABSENT_ENDINGS):
-        return Absent(text)
-    return SourceError(f"{text}; {_ADVICE[code]}" if code in _ADVICE else text)
+    advised = f"{text}; {_ADVICE[code]}" if code in _ADVICE else text
+    return Absent(advised) if code.endswith(_ABSENT_ENDINGS) else SourceError(advised)

@@ -99,12 +99,7 @@ class FlowLogFormats:
         """That of the flow log, else that of the longest prefix of its key."""
         if names := self._by_flow_log.get(flow_log_of(source.key) or ""):
             return names
-        above = [
-            each
-            for each in self._settings.s3
-            if each.format and each.bucket == source.bucket and source.key.startswith(each.root)
-        ]
-        return max(above, key=lambda each: len(each.root)).format if above else None
+        return self._settings.format_of(source.bucket, source.key)
 
     def _described(self, source: S3Object) -> _Answer | None:
         """What EC2 says, or said before; None where it is not asked."""

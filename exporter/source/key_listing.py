@@ -7,7 +7,7 @@ Where keys rise with time a marker makes that short: nothing at or before it can
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from itertools import takewhile
@@ -59,7 +59,14 @@ class KeyListing:
         self.source_id = settings.source_id
         """Under which the ledger remembers this source: another layout is another source."""
 
-    def new_objects(self, first: date, last: date, start: datetime, unknown: Unknown) -> Iterator[S3Object]:  # noqa: ARG002 - every listing is asked like this
+    def new_objects(
+        self,
+        first: date,
+        last: date,  # noqa: ARG002 - every listing is asked like this
+        start: datetime,
+        unknown: Unknown,
+        behind: Mapping[str, date] | None = None,  # noqa: ARG002 - as above
+    ) -> Iterator[S3Object]:
         """What `unknown` leaves of the objects last modified on the day `first` (UTC) or later, and not before `start`.
 
         Page by page, and within a page (at most 1,000) by time, which is LastModified; what was modified after `last`

@@ -9,28 +9,39 @@ The client must not retry by itself, see `calls`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.config import S3Source
-from exporter.errors import ObjectGone, Overwritten, SourceError
+from exporter.errors import Incomplete, ObjectGone, Overwritten, SourceError
 from exporter.flow import ByteStream, S3Object
 from exporter.metrics import Metrics
 from exporter.source.calls import Calls, Denied
+from exporter.source.chosen import Chosen
 from exporter.source.keys import Layout, day_prefix, days, is_flow_log, is_organization, layout_of, parse_key
 from exporter.source.pages import Pages, Unknown
+from exporter.source.past_days import PastDays
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import (
+        GetObjectOutputTypeDef,
+        GetObjectRequestTypeDef,
+        HeadObjectOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+    )
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_A_MOMENT = timedelta(microseconds=1)
+
+_NONE_BEHIND: Mapping[str, date] = {}
 
 READ_NEEDS = "s3:GetObject on the object and, if it is encrypted with a KMS key, kms:Decrypt on that key"
 
@@ -43,77 +54,146 @@ class _Region:
     layout: Layout
 
 
-class S3Listing:
-    """Finds what is new in one bucket below one prefix, in AWS's layouts."""
+class _Denied:
+    """The folders of one walk that may not be listed, each with why; `told` where each is logged at once too."""
 
-    def __init__(
-        self, client: S3Client, settings: S3Source, metrics: Metrics, stop: Event, page_size: int = 1000
+    def __init__(self, *, told: bool) -> None:
+        self._told = told
+        self.faults: dict[str, str] = {}
+
+    def allowed(self, results: Iterator[T], folder: str) -> Iterator[T]:
+        """`results`, ended early where they may not be had."""
+        try:
+            yield from results
+        except Denied as error:
+            self.faults[folder] = str(error)
+            if self._told:
+                log.warning("%s; the other folders go on", error)
+
+    def check(self) -> None:
+        """Raises Incomplete where there were any."""
+        if self.faults:
+            raise Incomplete(self.faults)
+
+
+class S3Listing:
+    """Finds what is new, or of a range of time, in one bucket below one prefix, in AWS's layouts."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - clients, settings and services are passed in
+        self,
+        client: S3Client,
+        settings: S3Source,
+        metrics: Metrics,
+        stop: Event,
+        page_size: int = 1000,
+        past: PastDays | None = None,
     ) -> None:
         self._bucket = settings.bucket
         self._root = settings.root
         self._pages = Pages(client, settings.bucket, metrics, stop, page_size)
+        self._past = past or PastDays(timedelta(), settings.lookback)
         self.source_id = settings.source_id
         """Under which the ledger remembers this source."""
 
-    def new_objects(self, first: date, last: date, start: datetime, unknown: Unknown) -> Iterator[S3Object]:
+    def new_objects(
+        self,
+        first: date,
+        last: date,
+        start: datetime,
+        unknown: Unknown,
+        behind: Mapping[str, date] = _NONE_BEHIND,
+    ) -> Iterator[S3Object]:
         """What `unknown` leaves of the objects of the days `first` to `last` (UTC) that are not older than `start`.
 
-        Day by day, and within a page of a listing (at most 1,000) by time; one page stands in memory.  A folder that
-        may not be listed does not stop the others: it is logged and counted at once, and after the last object
-        SourceError says which folders those are, so that nobody takes the pass for a whole one.  Any other failure is
-        retried by policy and then raised where it stands.  Stopped where the program stops.
+        Below the folders that are `behind`, of the days from those on.  Day by day, and within a page of a listing (at
+        most 1,000) by time; one page stands in memory.  A day before `last` that was listed a moment ago is left out,
+        see PastDays.  A folder that may not be listed does not stop the others: it is logged and counted at once, and
+        after the last object Incomplete says which folders those are, so that nobody takes the pass for a whole one.
+        Any other failure is retried by policy and then raised where it stands.  Stopped where the program stops.
         """
-        denied: dict[str, SourceError] = {}
+        denied = _Denied(told=True)
         regions = list(self._regions(denied))
-        if not regions and not denied:
+        if not regions and not denied.faults:
             log.warning("there are no flow logs below %s; is that the bucket and the prefix?", self.source_id)
-        for day in days(max(first, start.astimezone(UTC).date()), last):
+        since = start.astimezone(UTC).date()
+        firsts = {region.folder: max(since, _first_of(region.folder, first, behind)) for region in regions}
+        earliest = min(firsts.values(), default=first)
+        self._past.begin(earliest)
+        for day in days(earliest, last):
             for region in regions:
-                if region.folder not in denied:
-                    prefix = day_prefix(region.folder, region.layout, day)
-                    for page in self._allowed(self._objects(prefix, start), region.folder, denied):
-                        yield from unknown(page)
-        if denied:
-            raise SourceError("; ".join(str(error) for error in denied.values()))
+                wanted = day >= firsts[region.folder] and self._past.due(region.folder, day, last)
+                if wanted and region.folder not in denied.faults:
+                    yield from self._new_of_day(region, day, start, unknown, denied)
+        denied.check()
 
-    def _regions(self, denied: dict[str, SourceError]) -> Iterator[_Region]:
-        """The folders of all regions of all accounts, in both layouts."""
-        for account, layout in self._accounts(self._root, denied):
+    def _new_of_day(
+        self, region: _Region, day: date, start: datetime, unknown: Unknown, denied: _Denied
+    ) -> Iterator[S3Object]:
+        begun, prefix = self._past.now(), day_prefix(region.folder, region.layout, day)
+        for page in denied.allowed(self._objects(self._pages.below(prefix)), region.folder):
+            yield from unknown([item for item in page if item.time >= start])
+        if region.folder not in denied.faults:
+            self._past.listed(region.folder, day, begun)
+
+    def chosen(self, chosen: Chosen, unknown: Unknown, *, told: bool = True) -> Iterator[S3Object]:
+        """What `unknown` leaves of the objects that are chosen: region by region, and there about by time.
+
+        All keys of a region from the first day on are one listing, 1,000 a request, that ends behind the last day:
+        ten years of a quiet region are a few requests, not one for each day.  Folders of other accounts and regions are
+        not listed.  Errors as in `new_objects`; folders that may not be listed are logged only where they are `told`.
+        """
+        denied = _Denied(told=told)
+        for region in self._regions(denied, chosen):
+            for page in denied.allowed(self._objects(self._between(region, chosen)), region.folder):
+                yield from unknown([item for item in page if chosen.takes(item)])
+        denied.check()
+
+    def _between(self, region: _Region, chosen: Chosen) -> Iterator[ListObjectsV2OutputTypeDef]:
+        """The pages of a region's days that have chosen objects; the last one may reach beyond."""
+        first, last = (time.astimezone(UTC).date() for time in (chosen.first, chosen.before - _A_MOMENT))
+        begin, end = (day_prefix(region.folder, region.layout, day) for day in (first, last + timedelta(days=1)))
+        for page in self._pages.below(region.folder, after=begin):
+            yield page
+            contents = page.get("Contents", ())
+            if contents and contents[-1]["Key"] >= end:
+                return
+
+    def _regions(self, denied: _Denied, chosen: Chosen | None = None) -> Iterator[_Region]:
+        """The folders of all regions of all accounts, or of the chosen ones, in both layouts."""
+        for account, layout in self._accounts(self._root, denied, chosen):
             service = f"{account}{layout.service}"
-            for folder in self._allowed(self._folders(service), service, denied):
-                yield _Region(folder, layout)
+            for folder in denied.allowed(self._folders(service), service):
+                if chosen is None or chosen.has_region(folder.removeprefix(service)):
+                    yield _Region(folder, layout)
 
-    def _accounts(self, parent: str, denied: dict[str, SourceError]) -> Iterator[tuple[str, Layout]]:
-        """The folders of all accounts below `parent`, those of organizations' folders included."""
-        for folder in self._allowed(self._folders(parent), parent, denied):
+    def _accounts(self, parent: str, denied: _Denied, chosen: Chosen | None) -> Iterator[tuple[str, Layout]]:
+        """The folders of accounts below `parent`, those of organizations' folders included."""
+        for folder in denied.allowed(self._folders(parent), parent):
             name = folder.removeprefix(parent)
             if layout := layout_of(name):
-                yield folder, layout
+                if chosen is None or chosen.has_account(name):
+                    yield folder, layout
             elif is_organization(name):
-                yield from self._accounts(folder, denied)
+                yield from self._accounts(folder, denied, chosen)
 
     def _folders(self, parent: str) -> Iterator[str]:
         for page in self._pages.below(parent, delimiter="/"):
             yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", ()))
 
-    def _objects(self, prefix: str, start: datetime) -> Iterator[list[S3Object]]:
-        """Each page's flow-log objects that are not older than `start`, by time."""
-        for page in self._pages.below(prefix):
-            found = (
+    def _objects(self, pages: Iterator[ListObjectsV2OutputTypeDef]) -> Iterator[list[S3Object]]:
+        """Each page's flow-log objects by time."""
+        for page in pages:
+            found = [
                 parse_key(self._bucket, item["Key"], item["ETag"], item["Size"], item["LastModified"])
                 for item in page.get("Contents", ())
                 if is_flow_log(item["Key"])
-            )
-            if taken := [item for item in found if item.time >= start]:
-                yield sorted(taken, key=lambda item: item.time)
+            ]
+            yield sorted(found, key=lambda item: item.time)
 
-    def _allowed(self, results: Iterator[T], folder: str, denied: dict[str, SourceError]) -> Iterator[T]:
-        """`results`, ended early where they may not be had; `denied` then knows why."""
-        try:
-            yield from results
-        except Denied as error:
-            denied[folder] = error
-            log.warning("%s; the other folders go on", error)
+
+def _first_of(folder: str, first: date, behind: Mapping[str, date]) -> date:
+    """The first day to list below a folder: it, or one above it, may be behind."""
+    return min([first, *(day for above, day in behind.items() if folder.startswith(above))])
 
 
 class S3Objects:

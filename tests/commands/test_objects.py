@@ -195,7 +195,7 @@ def test_a_key_in_a_bucket_that_nobody_reads_is_left_as_it_is(folder: Path, ledg
     assert (result.exit_code, result.stdout) == (1, "")
     assert str(result.exception) == (
         "nothing was changed, for no source of the configuration reads the bucket sold any more, where "
-        f"{key} lies: once source.s3 has a source for it, this can be tried again"
+        f"{key} lies: once source.s3 or source.sqs has a source for it, this can be tried again"
     )
     assert (list(ledger.waiting("sold")), list(ledger.waiting("logs"))) == ([], [])
 

@@ -6,7 +6,7 @@ client's boundary, with answers in the shapes that EC2 documents.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
@@ -17,10 +17,12 @@ from botocore.config import Config
 from botocore.stub import Stubber
 from mypy_boto3_ec2 import EC2Client
 
+from exporter.enrich import ec2 as ec2_module
 from exporter.enrich.ec2 import QUESTIONS, Inventory, Question, describe
 from exporter.enrich.inventory import Snapshot
 from exporter.errors import InventoryError, Stopped
 from exporter.metrics import Metrics
+from exporter.retry import INVENTORY
 from tests.services.aws import Aws, aws
 
 from .cases import TAKEN
@@ -285,7 +287,9 @@ def test_no_inventory_before_the_first_good_refresh(metrics: Metrics, caplog: py
     assert metrics.value("inventory_interfaces") == 0
 
 
-def test_refresh_swaps_whole_and_a_failure_keeps_the_last(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_region_that_fails_keeps_its_last_answer_and_the_others_go_on(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
     clients, clock = {region: client(region) for region in ("us-east-1", "eu-west-1")}, Clock()
     inventory = Inventory(clients, tag_keys=(), stop=Event(), metrics=metrics, now=clock)
     with Stubber(clients["us-east-1"]) as east, Stubber(clients["eu-west-1"]) as west:
@@ -298,7 +302,9 @@ def test_refresh_swaps_whole_and_a_failure_keeps_the_last(metrics: Metrics, capl
         west.add_client_error("describe_network_interfaces", "UnauthorizedOperation", "no", 403)
         with caplog.at_level(logging.WARNING):
             assert inventory.refresh() is False
-        assert inventory.current() is first
+        between = inventory.current()
+        assert list(inventory.faults) == ["eu-west-1"]
+        assert "ec2:DescribeNetworkInterfaces" in inventory.faults["eu-west-1"]
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "the one in use is 300 s old: EC2 in eu-west-1 refused" in caplog.text
         assert metrics.value("inventory_time_seconds") == TAKEN.timestamp()
@@ -308,13 +314,38 @@ def test_refresh_swaps_whole_and_a_failure_keeps_the_last(metrics: Metrics, capl
         assert inventory.refresh() is True
     second = inventory.current()
     assert first is not None
+    assert between is not None
     assert second is not None
+    assert inventory.faults == {}
+    assert between.owners.select("interface_id", "region").rows() == [("eni-new", "us-east-1"), ("eni-w", "eu-west-1")]
     assert first.owners.select("interface_id", "region").rows() == [("eni-e", "us-east-1"), ("eni-w", "eu-west-1")]
     assert second.owners["interface_id"].to_list() == ["eni-new"]
     assert metrics.value("inventory_refreshes_total", outcome="ok") == 2
     assert metrics.value("inventory_refreshes_total", outcome="failed") == 1
     assert metrics.value("inventory_interfaces") == 1
     assert metrics.value("inventory_time_seconds") == TAKEN.timestamp() + 300
+
+
+@pytest.mark.parametrize(("code", "status", "waits"), [("AuthFailure", 401, False), ("InternalError", 500, True)])
+def test_a_region_that_refuses_is_not_waited_for_and_one_that_is_ill_is(
+    code: str,
+    status: int,
+    waits: bool,  # noqa: FBT001 - a table's column
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ec2_module, "INVENTORY", replace(INVENTORY, first_wait=0.01, give_up_after=0.01))
+    clients = {region: client(region) for region in ("us-east-1", "eu-west-1")}
+    inventory = Inventory(clients, tag_keys=(), stop=Event(), metrics=metrics)
+    with Stubber(clients["us-east-1"]) as east, Stubber(clients["eu-west-1"]) as west:
+        answer(east, describe_network_interfaces=[{"NetworkInterfaceId": "eni-e", "PrivateIpAddress": "10.0.0.1"}])
+        for _ in range(100):
+            west.add_client_error("describe_network_interfaces", code, "no", status)
+        assert inventory.refresh() is False
+    found = inventory.current()
+    assert (found is None) is waits
+    assert found is None or found.owners["interface_id"].to_list() == ["eni-e"]
+    assert list(inventory.faults) == ["eu-west-1"]
 
 
 def test_an_address_that_is_none_fails_the_refresh(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:

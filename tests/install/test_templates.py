@@ -29,8 +29,8 @@ def namespace(client: Elasticsearch) -> Iterator[str]:
     """A name that no other test uses; what was set up for it goes again."""
     name = f"install_{uuid4().hex}"
     yield name
-    # A server without the data stream API (400) is one that is thrown away after the run, with its streams.
-    gone = client.options(ignore_status=(400, 404))
+    # A server without the data stream API (400, 405) is one that is thrown away after the run, with its streams.
+    gone = client.options(ignore_status=(400, 404, 405))
     gone.indices.delete_data_stream(name=f"logs-aws.vpcflow-{name}")
     gone.indices.delete_index_template(name=f"logs-aws.vpcflow-{name}")
 
@@ -163,6 +163,34 @@ def test_a_second_run_changes_nothing_before_and_after_the_first_document(
     assert retention in {"unchanged", "left alone"}  # the latter where the server has no lifecycle API
     assert roll_over == "unchanged"
     assert len(write_indices(client, namespace)) == 1
+
+
+def test_dead_letters_get_a_data_stream_where_they_are_asked_for(client: Elasticsearch, namespace: str) -> None:
+    """Kept as long and as often as documents; a stream that has older settings is rolled over."""
+    setup(client, namespace=f"{namespace}_before", replicas=0, dead_letters=True)  # mappings are for all namespaces
+    installed = setup(client, namespace=namespace, retention=timedelta(hours=36), replicas=0, dead_letters=True)
+    stream = f"logs-vpcflow_exporter.dead_letter-{namespace}"
+    assert installed.steps[5:] == (
+        Step(f"_component_template/vpcflow-exporter-dead-letter-settings-{namespace}", "created"),
+        Step("_component_template/vpcflow-exporter-dead-letter-mappings", "unchanged"),
+        Step(f"_index_template/{stream}", "created"),
+        Step(f"retention of {stream}", "left alone", "the data stream does not exist yet; the template has it"),
+        Step(stream, "left alone", "the data stream does not exist yet; the first document makes it"),
+    )
+    assert (installed.stream, installed.index_mode) == (f"logs-aws.vpcflow-{namespace}", "logsdb")
+    client.create(index=stream, id="1", document={"@timestamp": TIME})
+    ((_, made),) = client.indices.get(index=stream).items()
+    settings = made["settings"]["index"]
+    assert (settings["mode"], settings["number_of_replicas"]) == ("standard", "0")
+    assert settings["sort"]["field"] == ["vpcflow_exporter.letter.id", "@timestamp"]
+    simulated = client.indices.simulate_index_template(name=stream)["template"]
+    assert simulated["lifecycle"]["data_retention"] == "36h"
+    again = setup(client, namespace=namespace, retention=timedelta(hours=36), replicas=0, dead_letters=True)
+    assert set(outcomes(again)) <= {"unchanged", "left alone"}
+    assert again.steps[-1] == Step(stream, "unchanged")
+    assert outcomes(setup(client, namespace=namespace, shards=2, replicas=0, dead_letters=True))[-1] == "rolled over"
+    assert len(setup(client, namespace=namespace, replicas=0).steps) == 5
+    client.options(ignore_status=(400, 404, 405)).indices.delete_data_stream(name=stream)
 
 
 def test_an_index_is_made_as_the_configuration_says(client: Elasticsearch, namespace: str) -> None:

@@ -49,7 +49,10 @@ class Kept:
 
 
 class Rig:
-    """A sink with everything that it needs, and what it counted and kept."""
+    """A sink with everything that it needs, and what it counted and kept.
+
+    `now` is the sink's clock: when a test begins, requests of an earlier process would have ended just now.
+    """
 
     def __init__(  # noqa: PLR0913 one argument an option, each with a name
         self,
@@ -58,6 +61,7 @@ class Rig:
         namespace: str = "tests",
         pipeline: str | None = "_none",
         requests_in_flight: int = 2,
+        min_requests_in_flight: int = 1,
         request_bytes: int = 5 * 1024 * 1024,
         timeout: float = 30,
         basic_auth: tuple[str, str] | None = None,
@@ -67,6 +71,7 @@ class Rig:
         self.stop = Event()
         self.metrics = Metrics()
         self.kept = kept or Kept()
+        self.now = 0.0
         self.client = Elasticsearch(
             url,
             max_retries=0,
@@ -80,11 +85,15 @@ class Rig:
             namespace=namespace,
             pipeline=pipeline,
             requests_in_flight=requests_in_flight,
+            min_requests_in_flight=min_requests_in_flight,
             request_bytes=request_bytes,
+            timeout=timeout,
             dead_letters=self.kept,
             metrics=self.metrics,
             stop=self.stop,
+            clock=lambda: self.now,
         )
+        self.now = timeout
 
     def __enter__(self) -> Self:
         return self

@@ -79,10 +79,10 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(*answers: Answer | None, tls: ssl.SSLContext | None = None) -> Iterator[Faulty]:
+def serve(*answers: Answer | None, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Faulty]:
     """Gives `answers` one after the other, the last one for ever; None is that all documents were created."""
     faulty = Faulty(list(answers or (None,)))
-    server = _Quiet(("127.0.0.1", 0), _handler(faulty))
+    server = _Quiet(("127.0.0.1", port), _handler(faulty))
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     faulty.url = f"{'https' if tls else 'http'}://localhost:{server.server_port}"

@@ -183,18 +183,22 @@ def test_send_waits_while_too_many_bytes_are_held_and_stop_ends_the_wait() -> No
     with serve(answer) as server, Rig(server.url, requests_in_flight=1, request_bytes=size) as rig:
         delivery = rig.sink.open(SOURCE)
         delivery.send(sent)
-        delivery.send(sent)  # two are held: one travels, one waits
-        third = threading.Thread(target=delivery.send, args=(sent,))
-        third.start()
+        delivery.send(sent)
+        delivery.send(sent)  # three are held: one travels, two wait
+        fourth = threading.Thread(target=delivery.send, args=(sent,))
+        fourth.start()
         server.wait(requests=1)
-        third.join(0.3)
-        assert third.is_alive()
+        fourth.join(0.3)
+        assert fourth.is_alive()
+        assert rig.metrics.value("output_bytes_held") == 3 * size
         gate.set()
-        third.join(10)
-        assert delivery.finish().created == 3
+        fourth.join(10)
+        assert delivery.finish().created == 4
         assert server.most_standing == 1
+        assert rig.metrics.value("output_bytes_held") == 0
         gate.clear()
         other = rig.sink.open(SOURCE)
+        other.send(sent)
         other.send(sent)
         other.send(sent)
         threading.Timer(0.2, rig.stop.set).start()
@@ -215,7 +219,8 @@ def test_a_body_larger_than_the_bound_passes_alone() -> None:
 
 def test_as_many_requests_travel_at_once_as_are_asked_for() -> None:
     gate = threading.Event()
-    with serve(replace(created(1), wait_for=gate)) as server, Rig(server.url, requests_in_flight=3) as rig:
+    answer = replace(created(1), wait_for=gate)
+    with serve(answer) as server, Rig(server.url, requests_in_flight=3, min_requests_in_flight=3) as rig:
         delivery = rig.sink.open(SOURCE)
         for row in range(5):
             delivery.send(body(GOOD, first_row=row))

@@ -1,32 +1,25 @@
 """Deliveries into a real Elasticsearch."""
 
+import logging
 from collections.abc import Iterator
-from uuid import uuid4
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import accumulate, pairwise
 
 import pytest
 from elasticsearch import Elasticsearch
 
 from exporter.config import Credentials, ElasticsearchOutput
 from exporter.errors import Refused, Unavailable
-from exporter.flow import Delivered, Sink
+from exporter.flow import Delivered, S3Object, Sink
 from exporter.install.templates import setup
 from exporter.sink.elasticsearch import new_client
 from tests.services.elasticsearch import Cluster, cluster
 from tests.sink.bodies import GOOD, SOURCE, Rig, body
+from tests.sink.test_presence import send
 
 BAD_DATE = '{"@timestamp":"yesterday","source":{"ip":"10.0.0.1"}}'
 BAD_ADDRESS = '{"@timestamp":"2026-11-21T10:00:00.000Z","source":{"ip":"10.0.0.256"}}'
-
-
-@pytest.fixture
-def stream(elasticsearch: Cluster) -> Iterator[str]:
-    """The namespace of a data stream of the test's own, set up and empty."""
-    namespace = f"sink_{uuid4().hex}"
-    with Elasticsearch(elasticsearch.url) as client:
-        setup(client, namespace=namespace, replicas=0)
-        yield namespace
-        # A server without the data stream API (400) is one that is thrown away after the run.
-        client.options(ignore_status=(400, 404)).indices.delete_data_stream(name=f"logs-aws.vpcflow-{namespace}")
 
 
 def ids_in(rig: Rig) -> set[str]:
@@ -149,6 +142,52 @@ def test_too_large_and_too_many_requests_get_through_in_smaller_parts(strict: Cl
         assert len(ids_in(rig)) == 600
 
 
+def test_objects_side_by_side_go_slower_and_faster_with_the_server(
+    strict: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """413 for the one large body, 429 for what it is cut into and for two of the others at once; small ones pass."""
+    caplog.set_level(logging.INFO, "exporter.sink.pace")
+    large = GOOD[:-1] + f',"event":{{"original":"{"x" * 10_000}"}}}}'
+    sources = [replace(SOURCE, key=f"{SOURCE.key}.{number}") for number in range(6)]
+    counts = {source: [1] * 50 + [150] * (source is sources[0]) + [16] * 8 + [1] * 80 for source in sources}
+    limits: list[int] = []
+    with Elasticsearch(strict.url, basic_auth=strict.basic_auth) as client:
+        setup(client, namespace="side_by_side", replicas=0)
+
+    def take(source: S3Object) -> Delivered:
+        delivery = rig.sink.open(source)
+        for first_row, count in zip(accumulate(counts[source], initial=0), counts[source], strict=False):
+            delivery.send(body(*[large] * count, source=source, first_row=first_row))
+            limits.append(int(rig.metrics.value("requests_in_flight_limit")))
+        return delivery.finish()
+
+    with (
+        Rig(
+            strict.url,
+            namespace="side_by_side",
+            basic_auth=strict.basic_auth,
+            requests_in_flight=8,
+            request_bytes=170_000,
+        ) as rig,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        delivered = list(threads.map(take, sources))
+        expected = {f"{source.id_prefix}{row:08x}" for source in sources for row in range(sum(counts[source]))}
+        assert [each.created for each in delivered] == [408, 258, 258, 258, 258, 258]
+        assert rig.documents() == {"created": 1698}
+        rig.client.indices.refresh(index=rig.sink.stream)
+        found = rig.client.search(index=rig.sink.stream, size=10_000, source=False)["hits"]["hits"]
+        assert len(found) == 1698
+        assert {hit["_id"] for hit in found} == expected
+        assert rig.requests().keys() == {"200", "413", "429"}
+        after = limits[limits.index(max(limits)) :]
+        assert min(after) < max(limits)
+        assert any(later > earlier for earlier, later in pairwise(after))
+        told = [record.levelname for record in caplog.records if record.name == "exporter.sink.pace"]
+        assert told[:3] == ["WARNING", "INFO", "WARNING"][: len(told)]
+        assert told
+
+
 def test_a_document_that_is_too_large_alone_becomes_a_dead_letter(strict: Cluster) -> None:
     huge = GOOD[:-1] + f',"event":{{"original":"{"x" * 1_100_000}"}}}}'
     with Rig(strict.url, namespace="strict", basic_auth=strict.basic_auth) as rig:
@@ -200,6 +239,40 @@ def test_a_key_that_may_only_send_is_enough(strict: Cluster, caplog: pytest.LogC
         delivery = rig.sink.open(SOURCE)
         delivery.send(body(GOOD, first_row=20_000))
         assert delivery.finish().created == 1
+
+
+@pytest.mark.parametrize("privileges", [[], ["read"], ["maintenance"]], ids=str)
+def test_a_key_that_may_not_look_sends_again_what_was_interrupted(
+    strict: Cluster, privileges: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The ids still keep documents of the present write index from being there twice; the log tells once what else."""
+    enough = ["create_doc", "auto_configure", *privileges]
+    role: dict[str, object] = {"indices": [{"names": ["logs-aws.vpcflow-strict"], "privileges": enough}]}
+    source = replace(SOURCE, etag=str(privileges))
+    with Rig(strict.url, namespace="strict", api_key=key_of(strict, role)) as rig:
+        for created, existing in ((1, 0), (1, 1)):
+            delivery = rig.sink.open(source, again=True)
+            delivery.send(body(*[GOOD] * (created + existing), source=source))
+            assert replace(delivery.finish(), bytes=0) == Delivered(created=created, existing=existing)
+        assert rig.metrics.value("looks_total", found="unknown") == 2
+        assert rig.sink.holds(source.bucket, "") is (False if privileges == ["read"] else None)
+    (told,) = [line for line in caplog.messages if "is sent again" in line]
+    assert "lack read or maintenance on it (docs/permissions.md); documents that lie in an index from before" in told
+
+
+def test_a_key_that_may_look_sends_only_what_is_missing(strict: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Privileges on the data stream hold for its indices, which are asked by their names."""
+    privileges = ["create_doc", "auto_configure", "read", "maintenance"]
+    role: dict[str, object] = {"indices": [{"names": ["logs-aws.vpcflow-strict"], "privileges": privileges}]}
+    source = replace(SOURCE, key="AWSLogs/interrupted.log.gz")
+    with Rig(strict.url, namespace="strict", api_key=key_of(strict, role)) as rig:
+        assert send(rig, [1, 3], source) == Delivered(created=2)
+        with Elasticsearch(strict.url, basic_auth=strict.basic_auth) as client:
+            client.indices.rollover(alias=rig.sink.stream)
+        assert send(rig, [1, 2, 3], source, again=True) == Delivered(created=1, existing=2)
+        assert rig.sink.holds(source.bucket, "AWSLogs/interrupted") is True
+        assert rig.metrics.value("looks_total", found="some") == 1
+    assert caplog.messages == []
 
 
 def test_setting_up_without_the_privilege_says_which_it_needs(strict: Cluster) -> None:

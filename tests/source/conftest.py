@@ -10,6 +10,7 @@ from exporter.metrics import Metrics
 from tests.services.aws import Aws
 from tests.source.bucket import Bucket
 from tests.source.faulty import Proxy, faulty
+from tests.source.queues import MadeQueue, make_queue
 
 _numbers = itertools.count(1)
 
@@ -39,3 +40,11 @@ def metrics() -> Metrics:
 @pytest.fixture
 def stop() -> Event:
     return Event()
+
+
+@pytest.fixture
+def made(aws: Aws) -> Iterator[MadeQueue]:
+    """A queue with a dead-letter queue, both empty at first."""
+    queue = make_queue(aws, f"flow-logs-{next(_numbers)}")
+    yield queue
+    queue.client.close()

@@ -9,10 +9,12 @@ from threading import Event, Timer
 import pytest
 
 from exporter.config import S3Source
-from exporter.errors import ObjectGone, SourceError, Stopped
+from exporter.errors import Incomplete, ObjectGone, SourceError, Stopped
 from exporter.flow import ByteStream, Outcome, S3Object
 from exporter.ledger import Ledger
 from exporter.metrics import Metrics
+from exporter.source.chosen import Chosen
+from exporter.source.past_days import PastDays
 from exporter.source.s3 import S3Listing, S3Objects
 from tests.source.bucket import Bucket, hive, plain
 from tests.source.faulty import Fault, Proxy
@@ -166,6 +168,20 @@ def test_a_folder_that_is_denied_does_not_stop_the_others_and_is_told_at_the_end
     assert metrics.value("retries_total", policy="source") == 0
 
 
+@pytest.mark.parametrize("above", ["", f"{A}/vpcflowlogs/", f"{A}/vpcflowlogs/{EAST}/"])
+def test_what_was_left_behind_is_listed_from_its_own_day(above: str, bucket: Bucket, metrics: Metrics) -> None:
+    """Of other folders only the days asked for are."""
+    stamps = ("20261030T0905", "20261101T0905", "20261103T0905")
+    bucket.put(*(plain(account, EAST, stamp) for account in (A, B) for stamp in stamps))
+    behind = {f"AWSLogs/{above}": date(2026, 11, 1)}
+    found = keys(listing(bucket, metrics).new_objects(DAY, DAY, LONG_AGO, everything, behind))
+    others = [plain(B, EAST, "20261101T0905")] if not above else []
+    today = [plain(account, EAST, "20261103T0905") for account in (A, B)]
+    assert found == [plain(A, EAST, "20261101T0905"), *others, *today]
+    # The root; two accounts; three days of A's region, and one or three of B's.
+    assert metrics.value("list_requests_total", bucket=bucket.name) == 1 + 2 + 3 + (1 if above else 3)
+
+
 def collect(objects: Iterator[S3Object], found: list[str]) -> None:
     """Keeps what comes before an error."""
     for item in objects:
@@ -210,6 +226,61 @@ def test_a_stop_ends_a_listing(bucket: Bucket, proxy: Proxy, metrics: Metrics, s
     with pytest.raises(Stopped):
         list(source.new_objects(DAY, DAY, LONG_AGO, everything))
     assert len(proxy.seen) == asked
+
+
+# A range of time ------------------------------------------------------------------------------------------------------
+
+
+def test_the_chosen_objects_of_both_layouts_are_found_and_other_folders_not_listed(
+    bucket: Bucket, metrics: Metrics
+) -> None:
+    wanted = [
+        plain(A, EAST, "20261031T2355"),
+        plain(A, EAST, "20261102T0000", hourly=True),
+        plain(A, EAST, "20261103T0855"),
+        hive(A, EAST, "20261101T0000"),
+        hive(A, EAST, "20261103T0850", hourly=True),
+    ]
+    unwanted = [
+        plain(A, EAST, "20261031T2350"),
+        plain(A, EAST, "20261103T0900"),
+        plain(A, EAST, "20261104T0000"),
+        plain(A, WEST, "20261102T0000"),
+        plain(B, EAST, "20261102T0000"),
+        hive(A, EAST, "20261030T0000"),
+    ]
+    bucket.put(*wanted, *unwanted)
+    first, before = datetime(2026, 10, 31, 23, 55, tzinfo=UTC), datetime(2026, 11, 3, 9, tzinfo=UTC)
+    chosen = Chosen(first, before, frozenset({A}), frozenset({EAST}))
+    assert sorted(keys(listing(bucket, metrics).chosen(chosen, everything))) == sorted(wanted)
+    # The accounts, the regions of one in two layouts, and one page of each of its two folders of the region.
+    assert metrics.value("list_requests_total", bucket=bucket.name) == 1 + 2 + 2
+
+
+def test_a_range_ends_behind_its_last_day_however_many_pages_follow(bucket: Bucket, metrics: Metrics) -> None:
+    stamps = [f"202611{day:02}T{hour:02}00" for day in range(1, 11) for hour in (0, 6, 12, 18)]
+    bucket.put(*(plain(A, EAST, stamp) for stamp in stamps))
+    chosen = Chosen(datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC))
+    found = keys(listing(bucket, metrics, page_size=3).chosen(chosen, everything))
+    assert found == [plain(A, EAST, stamp) for stamp in stamps[8:12]]
+    # The account, the region, and pages of three keys from the 3rd on until one is of the 4th.
+    assert metrics.value("list_requests_total", bucket=bucket.name) == 1 + 1 + 2
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_denied_folder_of_a_range_is_named_and_logged_only_where_it_is_to_be_told(
+    bucket: Bucket, proxy: Proxy, metrics: Metrics, caplog: pytest.LogCaptureFixture, *, told: bool
+) -> None:
+    bucket.put(*(plain(account, EAST, "20261103T0905") for account in (A, B)))
+    proxy.always = [Fault(f"{A}%2Fvpcflowlogs%2F&", refuse=(403, "AccessDenied"))]
+    source = S3Listing(proxy.client(), S3Source(bucket=bucket.name), metrics, Event())
+    chosen = Chosen(datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC))
+    found: list[str] = []
+    with pytest.raises(Incomplete) as raised:
+        collect(source.chosen(chosen, everything, told=told), found)
+    assert found == [plain(B, EAST, "20261103T0905")]
+    assert list(raised.value.faults) == [f"AWSLogs/{A}/vpcflowlogs/"]
+    assert len(caplog.records) == (1 if told else 0)
 
 
 # Passes, with the ledger ----------------------------------------------------------------------------------------------
@@ -258,6 +329,30 @@ def test_passes_find_what_is_new_late_and_missed_and_nothing_twice(
         bucket.put(*late, plain(A, EAST, "20261109T2355"))  # the last one is later than the look-back allows
         assert one_pass(source, ledger, datetime(2026, 11, 12, 13, 1, tzinfo=UTC)) == late
         assert one_pass(source, ledger, datetime(2026, 11, 12, 13, 2, tzinfo=UTC)) == []
+
+
+def test_a_past_day_whose_listing_broke_off_is_listed_again_at_the_next_pass(
+    bucket: Bucket, proxy: Proxy, metrics: Metrics, tmp_path: Path
+) -> None:
+    now, settings = datetime(2026, 11, 3, 13, tzinfo=UTC), S3Source(bucket=bucket.name)
+    past = PastDays(timedelta(hours=1), settings.lookback, lambda: now)
+    source = S3Listing(proxy.client(), settings, metrics, Event(), past=past)
+    path = tmp_path / "ledger.sqlite"
+    late = [plain(A, EAST, "20261101T0905"), plain(A, EAST, "20261102T0905")]
+    with Ledger(path) as ledger:
+        ledger.first_seen(source.source_id, LONG_AGO)
+        ledger.raise_floor(source.source_id, date(2026, 11, 1))
+        bucket.put(plain(A, EAST, "20261103T0905"))
+        proxy.faults = [Fault("2026%2F11%2F02", refuse=(403, "AccessDenied"))]
+        with pytest.raises(Incomplete):
+            one_pass(source, ledger, now)
+        bucket.put(*late)
+        assert one_pass(source, ledger, now) == [late[1], plain(A, EAST, "20261103T0905")]  # the 1st was listed whole
+        before = metrics.value("list_requests_total", bucket=bucket.name)
+        assert one_pass(source, ledger, now) == []
+        assert metrics.value("list_requests_total", bucket=bucket.name) - before == 2 + 1  # folders, and today
+        now += timedelta(hours=1)
+        assert one_pass(source, ledger, now) == [late[0]]
 
 
 def test_an_object_stored_again_is_another_object(bucket: Bucket, metrics: Metrics, tmp_path: Path) -> None:

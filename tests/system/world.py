@@ -28,7 +28,7 @@ aws: {{region: eu-west-1, endpoint_url: {aws}}}
 enrich: {{ec2: {{tags: [Team]}}}}
 output:
   namespace: {namespace}
-  elasticsearch: {{hosts: ["{elasticsearch}"], requests_in_flight: 2, allow_plaintext: true{credentials}}}
+  elasticsearch: {{hosts: ["{elasticsearch}"], requests_in_flight: 2, timeout: 10s, allow_plaintext: true{credentials}}}
 state: {{folder: {state}}}
 metrics: {{listen: "127.0.0.1:0"}}
 """
