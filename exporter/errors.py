@@ -110,7 +110,11 @@ class SinkError(ExporterError):
 
 
 class Unavailable(SinkError):
-    """The output cannot take the request now and may take it later."""
+    """The output cannot take the request now and may take it later; `busy` says that it had too much."""
+
+    def __init__(self, reason: str, *, busy: bool = False) -> None:
+        self.busy = busy
+        super().__init__(reason)
 
 
 class Refused(SinkError):

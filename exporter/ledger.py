@@ -365,15 +365,15 @@ class Ledger:
         """The buckets of which it knows, or knew, objects."""
         return frozenset(name for (name,) in self._run("SELECT name FROM bucket"))
 
-    def prune(self, bucket: str, floor: date) -> int:
+    def prune(self, bucket: str, floor: date, told: timedelta = timedelta()) -> int:
         """Forgets what is done and older than `floor`, the lowest floor of the bucket's sources; how many those were.
 
-        What is damaged, failed or set aside stays KEPT longer.
+        What a message may still name stays for `told` after its end, what is damaged, failed or set aside KEPT longer.
         """
         midnight = int(datetime.combine(floor, time(), UTC).timestamp())
-        return self._change(_FORGET, bucket, midnight) + self._change(
-            _FORGET_KEPT, bucket, midnight, self._kept_since()
-        )
+        ended = math.ceil((self._clock() - told).timestamp())
+        done = self._change(f"{_FORGET} AND ended <= ?", bucket, midnight, ended)
+        return done + self._change(_FORGET_KEPT, bucket, midnight, self._kept_since())
 
     def prune_ended(self, bucket: str, before: datetime) -> int:
         """The same by when objects ended, for what is found by messages and has no floor: done before `before`.

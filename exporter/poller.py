@@ -74,11 +74,22 @@ class Place:
 
 
 class Poller:
-    """Takes what is new in all places; those of one bucket one after another, buckets side by side."""
+    """Takes what is new in all places; those of one bucket one after another, buckets side by side.
 
-    def __init__(
-        self, places: Sequence[Place], workers: Workers, *, ledger: Ledger, metrics: Metrics, health: Health
+    What is done is remembered as long as it may be listed, and for `told` at least: so long a message may name it.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with is passed in
+        self,
+        places: Sequence[Place],
+        workers: Workers,
+        *,
+        ledger: Ledger,
+        metrics: Metrics,
+        health: Health,
+        told: timedelta = timedelta(),
     ) -> None:
+        self._told = told
         by_bucket = groupby(sorted(places, key=lambda place: place.bucket), key=lambda place: place.bucket)
         self._buckets = [tuple(group) for _, group in by_bucket]
         self._workers = workers
@@ -181,7 +192,7 @@ class Poller:
         behind = [day for each in bucket for day in self._ledger.behind(each.identity).values()]
         known = [floor for floor in floors if floor is not None]
         if len(known) == len(floors):
-            self._ledger.prune(bucket[0].bucket, min(known + behind))
+            self._ledger.prune(bucket[0].bucket, min(known + behind), self._told)
 
     def _found(
         self,

@@ -157,7 +157,8 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
             number=config.workers,
         )
         places = [_place(each, common) for each in config.source.s3]
-        poller = Poller(places, workers, ledger=ledger, metrics=metrics, health=health)
+        told = LONGEST_KEPT if config.source.sqs else timedelta()
+        poller = Poller(places, workers, ledger=ledger, metrics=metrics, health=health, told=told)
         consumers = tuple(_consumer(each, workers, common) for each in config.source.sqs)
         parts = (workers, poller, consumers, inventory, metrics, health, ledger, sink, dead_letters)
         try:

@@ -68,6 +68,7 @@ class Rig:
     health: Health = field(default_factory=Health)
     stops: Stops = field(default_factory=Stops)
     workers: Workers = field(init=False)
+    told: timedelta = timedelta()
     taken: list[str] = field(default_factory=list)
     attempts: list[int] = field(default_factory=list)
     each: Callable[[S3Object], object] = str
@@ -75,7 +76,9 @@ class Rig:
     def poller(self, *shelves: Shelf, start: datetime | None = START, workers: int = 2) -> Poller:
         places = tuple(Place(shelf, shelf.source_id.split("/")[2], "AWSLogs/", start, LOOKBACK) for shelf in shelves)
         self.workers = Workers(self.take, ledger=self.ledger, metrics=self.metrics, stops=self.stops, number=workers)
-        return Poller(places, self.workers, ledger=self.ledger, metrics=self.metrics, health=self.health)
+        return Poller(
+            places, self.workers, ledger=self.ledger, metrics=self.metrics, health=self.health, told=self.told
+        )
 
     def take(self, source: S3Object, again: bool) -> State:  # noqa: FBT001 - as the pipeline is called
         assert not again
@@ -456,3 +459,13 @@ def test_a_pass_that_ends_early_leaves_nobody_behind(rig: Rig) -> None:
     poller.poll()
     rig.workers.close()
     assert shelf.behind == [{}, {below: FIRST_DAY}, {below: FIRST_DAY}]
+
+
+def test_what_a_message_may_still_name_is_remembered_though_no_listing_comes_by_it(rig: Rig) -> None:
+    shelf = Shelf("s3://logs/", [stored("old", 9)])
+    rig.told = timedelta(days=14)
+    poller = rig.poller(shelf)
+    poller.poll()
+    assert rig.workers.submit(shelf.objects[0]).result(20) is State.DONE
+    rig.workers.close()
+    assert rig.taken == ["old"]

@@ -22,6 +22,7 @@ _CREATED = {"create": {"status": 201}}
 """The whole item of a document that was indexed, as `ANSWER_PARTS` leaves it."""
 
 _LATER = {408, 425, 429}
+_BUSY = {408, 429, 503, 504}
 _REFUSAL_LIMIT = 500
 """Characters of a server's text that go into an error or a dead letter's reason."""
 
@@ -141,7 +142,7 @@ def of_answer(where: str, error: ApiError) -> ExporterError:
     if status == 413:  # noqa: PLR2004 Content Too Large
         return TooLarge(f"{where}: a request was too large for the server (http.max_content_length) or a proxy")
     if status in _LATER or status >= 500:  # noqa: PLR2004 - a server's fault
-        return Unavailable(f"{where}: HTTP status {status}: {_cut(str(error))}")
+        return Unavailable(f"{where}: HTTP status {status}: {_cut(str(error))}", busy=status in _BUSY)
     return Refused(_refusal(where, status, _cut(str(error))))
 
 
@@ -152,7 +153,8 @@ def of_connection(where: str, error: TransportError) -> ExporterError:
             f"{where}: the server's certificate is not trusted ({_cut(str(error.message))}): look at "
             "output.elasticsearch.ca_certs and certificate_fingerprint"
         )
-    return Unavailable(f"{where}: {_failure(error)}: {_cut(str(error.message))}")
+    failure = _failure(error)
+    return Unavailable(f"{where}: {failure}: {_cut(str(error.message))}", busy=failure == "timeout")
 
 
 def _failure(error: TransportError) -> str:

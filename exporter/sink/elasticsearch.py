@@ -262,8 +262,9 @@ class ElasticsearchSink:
                 waiting[-1:] = halves(body)
                 return Delivered()
             settled = _too_large_alone(body, error)
-        except Unavailable:
-            self._pace.slower(trip)
+        except Unavailable as error:
+            if error.busy:  # a connection that breaks says nothing of the server's load
+                self._pace.slower(trip)
             raise
         finally:
             self._pace.end(trip)

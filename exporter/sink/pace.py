@@ -78,10 +78,10 @@ class Pace:
     `PROBE_SHARE` of the requests after every `MANY` others.  Elsewhere it would creep up with the queue; the least
     that was ever seen would be luck.  But a cost that is many times less is taken at its word.
 
-    A 429, a 503 or no answer halves the requests; at the lower bound the size of each, down to `SMALLEST`, and runs
-    that go well double the size first.  As many as met it go again only after `MANY` runs without trouble.  What began
-    before the last step down tells nothing new and is not looked at.  `bytes` is None where a request may have any
-    size.
+    A 429, a 503 or no answer in time halves the requests; at the lower bound the size of each, down to `SMALLEST`, and
+    runs that go well double the size first.  As many as met it go again only after `MANY` runs without trouble.  What
+    began before the last step down tells nothing new and is not looked at.  `bytes` is None where a request may have
+    any size.
     """
 
     CALM = 8
@@ -154,7 +154,7 @@ class Pace:
             self.bytes = min(self.bytes or size, self._ceiling)
 
     def slower(self, trip: Trip) -> None:
-        """The output had too much, or gave no answer."""
+        """The output had too much, or gave no answer in time."""
         with self._changed:
             if trip.began < self._lowered:
                 return

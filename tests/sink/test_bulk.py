@@ -69,6 +69,28 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again() -> None:
         assert rig.requests() == {"timeout": 1, "200": 1}
 
 
+@pytest.mark.parametrize(
+    ("answer", "smaller"),
+    [
+        (LATER["429"][0], True),
+        (LATER["503"][0], True),
+        (LATER["502 from a proxy"][0], False),
+        (LATER["closed without an answer"][0], False),
+        (LATER["half of the JSON"][0], False),
+        (LATER["too few items"][0], False),
+    ],
+)
+def test_only_an_output_that_has_too_much_is_sent_less(answer: Answer, smaller: bool) -> None:  # noqa: FBT001 - a table's column
+    """At one request at once, the least, that shows in the requests' size."""
+    sent = body(*[GOOD] * 2000)
+    with serve(answer, None) as server, Rig(server.url, request_bytes=len(sent.data) + 1) as rig:
+        for _ in range(2):
+            delivery = rig.sink.open(SOURCE)
+            delivery.send(sent)
+            assert delivery.finish().created == 2000
+        assert (len(server.bodies) > 3) is smaller
+
+
 REFUSED = {
     "400": (Answer(400, '{"error":{"type":"illegal_argument_exception"},"status":400}'), "400", "illegal_argument"),
     "401": (Answer(401, '{"error":{"type":"security_exception"},"status":401}'), "401", "api_key"),

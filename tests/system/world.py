@@ -23,6 +23,7 @@ CONFIG = """
 source:
   s3:
     - {{bucket: {bucket}, region: eu-west-1, start: 2026-01-01{source}}}
+  sqs: [{queue}]
   poll_every: 1s
 aws: {{region: eu-west-1, endpoint_url: {aws}}}
 enrich: {{ec2: {{tags: [Team]}}}}
@@ -128,6 +129,8 @@ class World:
     folder: Path
     source: str = ""
     """More of the source's settings, after a comma."""
+    queue: str = ""
+    """The URL of a queue, which is a source too then."""
 
     @property
     def bucket(self) -> str:
@@ -146,6 +149,7 @@ class World:
             CONFIG.format(
                 bucket=self.bucket,
                 source=self.source,
+                queue=f'{{queue_url: "{self.queue}", region: {REGION}}}' if self.queue else "",
                 aws=self.aws.url,
                 namespace=self.namespace,
                 elasticsearch=self.cluster.url,
