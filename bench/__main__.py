@@ -2,7 +2,8 @@
 
 Each case runs in a process of its own, one after the other, in turns; the best of the turns counts.  The figures of one
 run are comparable with each other, not with another machine's or another day's: that is what the ratios are for.
-At the end the daemon, as a process of its own, takes objects from S3 to Elasticsearch.
+At the end the daemon, as a process of its own, takes objects from S3 to Elasticsearch, and the ledger is timed by its
+number of rows.
 """
 
 import argparse
@@ -35,7 +36,7 @@ SHOWN = {
 WIDTH = 190
 """Of what goes to a file or a pipe: the table needs it."""
 
-END_TO_END = "end-to-end"
+END_TO_END, LEDGER = "end-to-end", "ledger"
 
 FORMS = ("v5", "v2", "parquet", "messages", "commas")
 
@@ -47,24 +48,35 @@ def main() -> None:
     """Runs the whole bench, or one case where it is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "case", nargs="?", help=f"one case alone, as JSON; {END_TO_END}: S3 to Elasticsearch, as a table"
+        "case",
+        nargs="?",
+        help=f"one case alone, as JSON; {END_TO_END}: S3 to Elasticsearch, {LEDGER}: by its rows, as tables",
     )
     parser.add_argument("--records", type=int, default=RECORDS, help="records of the object")
     parser.add_argument("--turns", type=int, default=3, help="runs of each case, of which the best counts")
     options = parser.parse_args()
     if options.case == END_TO_END:
         _end_to_end(options.records)
+    elif options.case == LEDGER:
+        _ledger()
     elif options.case:
         print(json.dumps(_measure(options.case, options.records)))  # noqa: T201
     else:
         _all(options.records, options.turns)
         _end_to_end(options.records)
+        _ledger()
 
 
 def _end_to_end(records: int) -> None:
     from bench import end_to_end  # noqa: PLC0415 - it needs servers, and the other cases nothing
 
     end_to_end.main(_console(), records)
+
+
+def _ledger() -> None:
+    from bench import ledger  # noqa: PLC0415 - as above
+
+    ledger.main(_console())
 
 
 def _console() -> Console:

@@ -177,6 +177,8 @@ class S3Clients:
             return self._made[way]
 
     def _learn(self, bucket: str, region: str | None, queue: SqsSource) -> _Way:
+        if bucket in self._named and bucket not in queue.buckets:
+            return self._way(bucket)  # another queue's: whoever may send to this one has no say in it
         at = region if region in self._known else None
         self._learned.pop(bucket, None)
         while len(self._learned) >= BUCKETS:

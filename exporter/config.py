@@ -133,7 +133,7 @@ class SqsSource(Settings):
     @property
     def source_id(self) -> str:
         """By which it is told of."""
-        return f"the queue {self.queue_url.rstrip('/').rpartition('/')[2]}"
+        return f"the queue {self.queue_url.partition('://')[2].rpartition('@')[2].rstrip('/')}"
 
     @property
     def endpoint(self) -> str | None:

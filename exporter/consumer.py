@@ -154,9 +154,9 @@ class Consumer:
             self._stop.wait(_LOOK_SECONDS)
             return None
         messages = self._received(room, wait if self._fault is None else _FIRST_POLL)
+        for work in [work for message in messages if (work := self._accepted(message))]:  # all held before one waits
+            self._hand_over_all(work)
         self._well()
-        for message in messages:
-            self._accept(message)
         return len(messages)
 
     def _room(self) -> int:
@@ -214,8 +214,8 @@ class Consumer:
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             return error
 
-    def _accept(self, message: Message) -> None:
-        """A message to where it belongs."""
+    def _accepted(self, message: Message) -> Work | None:
+        """A message to where it belongs; held, where it names objects."""
         notice = message.notice
         if notice.foreign:
             self._tell_foreign(message, notice.foreign)
@@ -224,22 +224,25 @@ class Consumer:
                 self._settler.ended("foreign")
             else:
                 self._settler.delete(message, "test event" if notice.is_test else "nothing to do")
-            return
+            return None
         hold = self._held.take(message)
-        if hold is None:
-            return
-        work = Work(hold, Fate.FOREIGN if notice.foreign else Fate.DONE)
+        return None if hold is None else Work(hold, Fate.FOREIGN if notice.foreign else Fate.DONE)
+
+    def _hand_over_all(self, work: Work) -> None:
         try:
-            for notified in notice.objects:
-                self._hand_over(notified, work, again=message.receives > 1)
+            for notified in work.hold.message.notice.objects:
+                self._hand_over(notified, work)
         finally:
             self._one_over(work)
 
-    def _hand_over(self, notified: Notified, work: Work, *, again: bool) -> None:
-        """One object to the workers."""
+    def _hand_over(self, notified: Notified, work: Work) -> None:
+        """One object to the workers, always as if somebody had had it before.
+
+        A receive count tells of this message alone, but S3 may send two of one object, to two replicas.
+        """
         try:
             source = self._objects.object_of(notified)
-            future = self._workers.submit(source, again=again)
+            future = self._workers.submit(source, again=True)
         except ObjectGone as error:
             log.info("nothing is left to do for %s: %s", notified, error)
         except Stopped:
@@ -313,8 +316,8 @@ class Consumer:
         if self._fault:
             log.info("the queue %s answers again", self._queue.name)
         if self._fault is not None:
-            self._fault = None
             self._tell(None)
+            self._fault = None
 
 
 def _given(answer: Sequence[Message] | BaseException) -> Sequence[Message]:

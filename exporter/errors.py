@@ -110,10 +110,15 @@ class SinkError(ExporterError):
 
 
 class Unavailable(SinkError):
-    """The output cannot take the request now and may take it later; `busy` says that it had too much."""
+    """The output cannot take the request now and may take it later.
 
-    def __init__(self, reason: str, *, busy: bool = False) -> None:
+    `busy` says that it had too much, `arrived` that it may have taken the request, or may yet, and only the answer
+    did not come or could not be read.
+    """
+
+    def __init__(self, reason: str, *, busy: bool = False, arrived: bool = False) -> None:
         self.busy = busy
+        self.arrived = arrived
         super().__init__(reason)
 
 

@@ -217,11 +217,12 @@ class Delivery(Protocol):
 class Sink(Protocol):
     """Where documents go."""
 
-    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> Delivery:
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False, unsure: bool = False) -> Delivery:
         """A new delivery for one object; `again` says that documents of it may be there already.
 
         Then it looks first which these are, for as long as that takes; `at_work` says that a request with some of them
-        may even be travelling yet, which is waited for.  Raises SinkError and Stopped.
+        may even be travelling yet, which is waited for.  Where it is `unsure` for each document whether it is there,
+        each body is looked for just before it is sent.  Raises SinkError and Stopped.
         """
         ...  # pragma: no cover
 

@@ -79,7 +79,9 @@ class Held:
     def drop(self, hold: Hold) -> None:
         """It is held no longer, and will not be extended any more; may be called again."""
         with self._changing:
-            dropped = self._holds.pop(hold.message.id, None)
+            dropped = self._holds.get(hold.message.id) is hold
+            if dropped:
+                del self._holds[hold.message.id]
         if dropped:
             self.metrics.add("messages_in_flight", -1)
 
@@ -110,7 +112,8 @@ class Held:
                 self.metrics.add("messages_total", outcome="let go")
                 log.warning(
                     "message %s of the queue %s is under way for %.0f h, longer than SQS keeps a message hidden: it is "
-                    "received again, here or by another replica; nothing is lost, and no record comes twice",
+                    "received again, here or by another replica; nothing is lost, and what both send is there once "
+                    "unless the data stream rolls over meanwhile",
                     *(hold.message.id, self.queue.name, (self.clock() - hold.since) / 3600),
                 )
 

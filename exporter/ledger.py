@@ -6,7 +6,7 @@ An object is known by its `id_prefix`, which stands for bucket, key and etag and
                             │   ^   ──set_aside─> set aside: gone, or nothing of it could be read
                fail, release│   │begin
                             v   │
-                           undone ──────────────> failed: tried ATTEMPTS times and for PATIENCE, or CRASHES
+                           undone ──────────────> failed: ATTEMPTS tries, or CRASHES of the program, and PATIENCE over
                               ^
                               └──ledger_guest────  damaged, failed or set aside: somebody wants it tried again
 
@@ -57,7 +57,7 @@ PATIENCE = timedelta(days=3)
 """… and for how long: a key policy broken on a Friday evening is mended on Monday, and nothing is lost."""
 
 CRASHES = 5
-"""How often the program may die while an object is under way before the object counts as the cause."""
+"""How often the program may die while an object is under way before the object is left alone for a while."""
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 """After a failure an object is left alone: the first time shorter than a usual pass, twice as long each time."""
@@ -197,6 +197,10 @@ class Ledger:
     def knows(self, source_id: str) -> bool:
         """Whether there was a pass over a source ever before."""
         return bool(self._run("SELECT 1 FROM source WHERE id = ?", source_id))
+
+    def knows_any(self) -> bool:
+        """Whether there was a pass over any source ever before."""
+        return bool(self._run("SELECT 1 FROM source LIMIT 1"))
 
     def floor(self, source_id: str) -> date | None:
         """The earliest day that may still hold undone objects of a source; None before the first whole pass."""
@@ -371,6 +375,8 @@ class Ledger:
         What a message may still name stays for `told` after its end, what is damaged, failed or set aside KEPT longer.
         """
         midnight = int(datetime.combine(floor, time(), UTC).timestamp())
+        if told:  # what ended before that is older still by its own time, and the index goes by that
+            midnight = min(midnight, int((self._clock() - told).timestamp()))
         ended = math.ceil((self._clock() - told).timestamp())
         done = self._change(f"{_FORGET} AND ended <= ?", bucket, midnight, ended)
         return done + self._change(_FORGET_KEPT, bucket, midnight, self._kept_since())
@@ -434,15 +440,26 @@ class Ledger:
         return [Entry(object_of(row), State(row[3]), row[4], row[5]) for row in rows]
 
     def _take_up(self) -> None:
-        """What an earlier process left under way is undone; failed where it was there each time the program died."""
-        self._run("UPDATE object SET state = 'undone', crashes = crashes + 1 WHERE state = 'under way'")
+        """What an earlier process left under way is undone.
+
+        After CRASHES of these it is left alone for a while, so that others get on: it may be the cause, or only have
+        been there.  Failed, once that goes on for PATIENCE.
+        """
+        now = self._seconds()
         failed = self._change(
-            "UPDATE object SET state = 'failed', ended = ?, reason = 'the program died ' || crashes || ' times while "
-            "this was under way' WHERE state = 'undone' AND crashes >= ?",
-            *(self._seconds(), CRASHES),
+            "UPDATE object SET state = 'failed', crashes = crashes + 1, ended = ?1, reason = 'the program died ' || "
+            "(crashes + 1) || ' times while this was under way' "
+            "WHERE state = 'under way' AND crashes + 1 >= ?2 AND failing <= ?3",
+            *(now, CRASHES, now - int(PATIENCE.total_seconds())),
         )
         if failed:
-            log.error("%d objects are set aside: the program died %d times while they were under way", failed, CRASHES)
+            log.error("%d objects are set aside: the program died time and again while they were under way", failed)
+        self._run(
+            "UPDATE object SET state = 'undone', crashes = crashes + 1, failing = coalesce(failing, ?1), "
+            "retry_at = CASE WHEN crashes + 1 >= ?2 THEN ?1 + min(?3 << min(crashes + 1 - ?2, 20), ?4) END "
+            "WHERE state = 'under way'",
+            *(now, CRASHES, int(FIRST_WAIT.total_seconds()), int(LONGEST_WAIT.total_seconds())),
+        )
 
     def _numbered(self, source: S3Object) -> tuple[int, int]:
         """`numbers_of` an object, looked up once."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from exporter.errors import LedgerError
@@ -60,6 +62,16 @@ def elsewhere(path: Path, states: Sequence[State], buckets: Iterable[str] | None
     with explained(path), as_guest(path) as database:
         query = f"{_ELSEWHERE}{narrowed} GROUP BY name ORDER BY name"
         return dict(database.execute(query, (_json(states), *_among(buckets), *values)).fetchall())
+
+
+def doubt(path: Path, until: datetime) -> None:
+    """Objects whose time is before `until` may be out although the daemon's ledger does not know of them.
+
+    Nothing where there is no ledger.  Raises LedgerError where it cannot be used.
+    """
+    if path.exists():
+        with explained(path), as_guest(path) as database:
+            database.execute("UPDATE doubt SET until = max(until, ?)", (math.ceil(until.timestamp()),))
 
 
 def retry_keys(path: Path, keys: Mapping[str, Sequence[S3Object]], buckets: Iterable[str] | None = None) -> int:

@@ -38,7 +38,7 @@ def take(source: S3Object, stages: Stages, *, again: bool = False) -> State:
     attempt, begun = stages.ledger.begin(source), datetime.now(UTC)
     try:
         outcome = carry(source, stages, again=again, attempt=attempt)
-        if (again or attempt > 1) and not outcome.damage:
+        if attempt > 1 and not outcome.damage:
             stages.dead_letters.supersede(source, begun)
     except (ObjectGone, ReadError) as error:
         stages.ledger.set_aside(source, str(error), error.now if isinstance(error, Overwritten) else None)

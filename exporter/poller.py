@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
-from exporter.errors import ExporterError, Incomplete, Stopped
+from exporter.errors import ExporterError, Incomplete, SourceError, Stopped
 from exporter.flow import S3Object
 from exporter.health import Health
 from exporter.ledger import Ledger, State
@@ -22,6 +22,9 @@ SPAN = timedelta(minutes=5)
 
 SIDE_BY_SIDE = 8
 """Buckets that are walked at once: one that answers slowly, or not, holds up no other."""
+
+IN_A_ROW = 100
+"""Objects undone one after another that end a pass: it is not they, and each would be fetched for nothing."""
 
 _A_MOMENT, _A_SECOND = timedelta(microseconds=2), timedelta(seconds=1)
 
@@ -90,6 +93,8 @@ class Poller:
         told: timedelta = timedelta(),
     ) -> None:
         self._told = told
+        self._threads = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="listing")
+        self._walking: dict[str, Future[None]] = {}
         by_bucket = groupby(sorted(places, key=lambda place: place.bucket), key=lambda place: place.bucket)
         self._buckets = [tuple(group) for _, group in by_bucket]
         self._workers = workers
@@ -102,30 +107,45 @@ class Poller:
         """The buckets that are walked."""
         return frozenset(places[0].bucket for places in self._buckets)
 
-    def poll(self) -> None:
-        """One pass over every place; a place where something fails does not stop the others."""
-        if not self._buckets:
-            return
-        with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(self._buckets)), thread_name_prefix="listing") as threads:
-            for walked in [threads.submit(self._walk_bucket, places) for places in self._buckets]:
-                walked.result()
+    def poll(self, *, wait: bool = True) -> None:
+        """One pass over every place; a place where something fails does not stop the others.
+
+        Without a `wait` it only begins passes, over the buckets whose last one has ended: days of back-log in one, or
+        a bucket that does not answer, hold up no other.
+        """
+        for places in self._buckets:
+            walking = self._walking.get(places[0].bucket)
+            if walking is None or walking.done():
+                self._walking[places[0].bucket] = self._threads.submit(self._walk_bucket, places)
+        if wait:
+            for walking in self._walking.values():
+                walking.result()
+
+    def close(self) -> None:
+        """Waits for the passes under way, which a stop makes short."""
+        self._threads.shutdown(cancel_futures=True)
 
     def recover(self, holds: Callable[[str, str], bool | None], now: datetime) -> None:
-        """Before the first pass: a ledger that has never heard of a source whose documents are out was lost.
+        """Before the first pass: a ledger that has never heard of any source, while documents are out, was lost.
 
-        `holds` looks for documents of a bucket below a prefix.  Such a source goes on from its look-back instead of
-        from now, so that nothing is missing, and its objects are compared with what is out, so that nothing is there
-        twice.  Raises what `holds` does.
+        `holds` looks for documents of a bucket below a prefix.  A source that has some goes on from its look-back then
+        instead of from now, so that nothing is missing.  In any case its objects are compared with what is out, so that
+        nothing is there twice.  Raises what `holds` does.
         """
+        lost = not self._ledger.knows_any()
         for place in (place for places in self._buckets for place in places):
-            if not self._ledger.knows(place.identity) and holds(place.bucket, place.prefix):
-                self._ledger.doubt(now)
-                back = place.start or self._ledger.first_seen(place.identity, now - place.lookback)
-                log.warning(
-                    "%s is new to the ledger, but documents of it are out: the ledger was lost, or is another one. "
-                    "Its objects since %s are taken, each after a look which of its documents are there",
-                    *(place.listing.source_id, f"{back:%Y-%m-%d %H:%M} UTC"),
-                )
+            if self._ledger.knows(place.identity) or not holds(place.bucket, place.prefix):
+                continue
+            self._ledger.doubt(now)
+            if not lost:
+                log.info("documents of %s are out already: older objects are compared with them", place.identity)
+                continue
+            back = place.start or self._ledger.first_seen(place.identity, now - place.lookback)
+            log.warning(
+                "%s is new to the ledger, but documents of it are out: the ledger was lost, or is another one. "
+                "Its objects since %s are taken, each after a look which of its documents are there",
+                *(place.listing.source_id, f"{back:%Y-%m-%d %H:%M} UTC"),
+            )
 
     def _walk_bucket(self, places: tuple[Place, ...]) -> None:
         """A pass over the places of one bucket."""
@@ -149,7 +169,8 @@ class Poller:
         name = place.listing.source_id
         self._metrics.add("polls_total", outcome="failed" if error else "ok")
         partly = error.faults if isinstance(error, Incomplete) else {}
-        self._health.tell(name, None if partly or error is None else str(error) or repr(error))
+        works = error is None or (partly and place.prefix not in partly)
+        self._health.tell(name, None if works else str(error) or repr(error))
         faults = {} if error is None else partly or {name: str(error) or repr(error)}
         try:
             self._ledger.report(name, faults)
@@ -176,14 +197,22 @@ class Poller:
     def _give(self, found: Iterator[S3Object]) -> Incomplete | None:
         """All that is found to the workers, and waits for it; what of it could not be looked at."""
         under_way: set[Future[State]] = set()
+        undone = 0
         try:
             for source in found:
-                under_way = _settled(under_way) | {self._workers.submit(source)}
+                ended = {future for future in under_way if future.done()}
+                for future in ended:
+                    undone = undone + 1 if future.result() is State.UNDONE else 0
+                if undone >= IN_A_ROW:
+                    raise SourceError(f"{undone} objects one after another ended undone; the rest is for a later pass")
+                # What a queue may name too may have been done by another replica.
+                under_way = (under_way - ended) | {self._workers.submit(source, again=bool(self._told))}
         except Incomplete as error:
             return error
         finally:
             wait(under_way)
-            _settled(under_way)
+            for future in under_way:
+                future.result()
         return None
 
     def _forget(self, bucket: tuple[Place, ...]) -> None:
@@ -232,11 +261,3 @@ class Poller:
 def _earliest(folder: str, behind: Mapping[str, date], first: date) -> date:
     """The day from which on a folder has still to be looked at: it, one above it or below it may be behind already."""
     return min([first, *(day for each, day in behind.items() if each.startswith(folder) or folder.startswith(each))])
-
-
-def _settled(futures: set[Future[State]]) -> set[Future[State]]:
-    """Those that still run; what one of the others met is raised."""
-    ended = {future for future in futures if future.done()}
-    for future in ended:
-        future.result()
-    return futures - ended

@@ -118,7 +118,8 @@ class Settler:
             elif fate in (Fate.UNDONE, Fate.STOPPED):
                 begun = any(not future.cancelled() for _, _, future in work.objects)
                 later = min(FIRST_WAIT * 2 ** min(message.receives - 1, 20), LONGEST_WAIT)
-                self._held.release(work.hold, later if fate is Fate.UNDONE else self._outlast if begun else 0)
+                soonest = self._outlast if begun else 0
+                self._held.release(work.hold, max(later, soonest) if fate is Fate.UNDONE else soonest)
             self.ended(fate.name.lower())
         finally:
             self._held.drop(work.hold)

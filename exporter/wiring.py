@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from exporter.errors import ConfigError, Fault, InventoryError, SinkError
 from exporter.fields import field_named
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
 from exporter.health import INVENTORY, OUTPUT, Health
-from exporter.ledger import NAME, Ledger
+from exporter.ledger import NAME, Ledger, State
 from exporter.metrics import Metrics
 from exporter.poller import Place, Poller, identity_of
 from exporter.read.reader import Reader
@@ -59,10 +60,10 @@ class Program:
     dead_letters: DeadLetterFile | LetterStream
     buckets: frozenset[str] | None
 
-    def poll(self) -> None:
+    def poll(self, *, wait: bool = True) -> None:
         """One pass, but none before EC2 has answered once; InventoryError where it still does not."""
         self.name_ends()
-        self.poller.poll()
+        self.poller.poll(wait=wait)
 
     def name_ends(self) -> None:
         """Sees that there is an inventory: a record that went out without names never gets them.
@@ -107,19 +108,21 @@ class Program:
         self.name_ends()
         consumer.run()
 
-    def tidy(self) -> None:
+    def tidy(self) -> list[Future[State]]:
         """What no pass over a bucket does: see to the objects that only messages name.
 
-        Those that are undone are taken, whether or not their message comes again; what is done is forgotten once no
-        queue can bring it again.
+        Those that are undone are taken, whether or not their message comes again, and returned; what is done is
+        forgotten once no queue can bring it again.
         """
         self.workers.write_down()
+        taken = list[Future[State]]()
         for bucket in self.ledger.buckets() - self.poller.buckets:
             if self.buckets is None or bucket in self.buckets:
                 for source in self.ledger.waiting(bucket):
                     self.name_ends()
-                    self.workers.submit(source, again=True)
+                    taken.append(self.workers.submit(source, again=True))
             self.ledger.prune_ended(bucket, datetime.now(UTC) - LONGEST_KEPT)
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
         try:
             yield Program(*parts, buckets=config.source.buckets)
         finally:
+            poller.close()
             workers.close()
             sink.close()
             if isinstance(dead_letters, LetterStream):

@@ -91,8 +91,10 @@ class Workers:
         """With `_changing` held and room taken."""
         try:
             future = self._pool.submit(self._one, source, again)
-        except RuntimeError:  # the pool is closed
+        except RuntimeError:  # the pool is closed, or there can be no thread
             self._room.release()
+            if not self.stopping:
+                raise
             raise Stopped("stopped before an object was begun") from None
         self._held[source.id_prefix] = future
         return future

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from soak import __doc__ as usage
@@ -69,7 +70,7 @@ def _run(console: Console, name: str, form: Form, given: argparse.Namespace) -> 
             try:
                 result = form.run(made, options, _Progress(console).say)
             except DaemonError as error:
-                console.print(f"  [red]FAULT[/]: {error}", markup=True)
+                console.print(f"  [red]FAULT[/]: {escape(str(error))}")
                 return False
     return _shown(console, result)
 

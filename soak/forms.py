@@ -12,13 +12,16 @@ from tests.delivery.objects import REGION
 from tests.delivery.replicas import Queue, share
 from tests.delivery.stream import Verdict, compare
 from tests.delivery.test_network import BEFORE_ELASTICSEARCH, BEFORE_S3, MEMORY
-from tests.delivery.world import Settings, World
+from tests.delivery.world import Settings, World, rolling_over
 from tests.services.proxy import Plan, Proxy, proxy
 
 Say = Callable[[str], None]
 
 FINISH_SECONDS = 1800
 """What is begun is finished, however few minutes were given: that it can be is a part of what is shown."""
+
+ROLL_SECONDS = 10
+"""Between two roll-overs while the network is faulty."""
 
 AHEAD = 16
 """Objects that lie in the bucket and are not done, while there are more to come."""
@@ -80,7 +83,7 @@ def _network(world: World, options: Options, say: Say) -> Result:
     ):
         world.elasticsearch_url, world.aws_url = output.url, source.url
         began = time.monotonic()
-        with world.daemon() as daemon:
+        with world.daemon() as daemon, rolling_over(world, ROLL_SECONDS):
             world.wait_for_all(daemon, FINISH_SECONDS + options.seconds, say)
             seconds, memory = time.monotonic() - began, daemon.memory()[1]
             daemon.terminate()

@@ -158,6 +158,8 @@ def test_who_reads_a_bucket_that_a_message_names(tmp_path: Path) -> None:
     assert region(other := of("other", "us-east-2", two)) == "us-east-2"
     assert other is not named  # another role
     assert of("third", "us-east-2", two) is other
+    assert of("named", "us-east-2", two) is of("named")  # a message of another queue does not turn it
+    assert region(of("named")) == "us-east-2"
     assert region(of("unheard-of")) == "eu-central-1"  # by the entry that takes every bucket
     assert of("unheard-of") is of("fourth", None, two)
 

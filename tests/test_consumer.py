@@ -206,7 +206,7 @@ def test_messages_whose_objects_are_done_are_deleted(rig: Rig) -> None:
     rig.made.send(TEST_EVENT, REMOVED, body(one), body(two, three))
     with rig.consumer() as (consumer, queue):
         assert consumer.drain() == 0
-    assert sorted(rig.taken) == [(each.key, False) for each in (one, two, three)]
+    assert sorted(rig.taken) == [(each.key, True) for each in (one, two, three)]
     assert rig.messages() == {"test event": 1, "nothing to do": 1, "done": 2}
     assert (rig.made.visible(), rig.made.hidden()) == (0, 0)
     assert queue.released == []
@@ -263,7 +263,7 @@ def test_what_is_undone_is_shown_again_later_and_later(made: MadeQueue, rig: Rig
         assert consumer.drain() == 1
     assert queue.released == [wait]
     assert rig.messages() == {"undone": 1}
-    assert rig.taken == [(key(), before > 0)]
+    assert rig.taken == [(key(), True)]
     assert made.hidden() == 1
 
 
@@ -297,7 +297,7 @@ def test_poison_goes_to_the_dead_letter_queue_with_its_evidence(rig: Rig, caplog
     with rig.consumer() as (consumer, _), running(consumer, rig.stops):
         until(lambda: rig.made.given_up() == 2, seconds=30)
     assert rig.messages() == {"foreign": 6}
-    assert rig.taken == [(one.key, False)]
+    assert rig.taken == [(one.key, True)]
     assert (rig.made.visible(), rig.made.hidden()) == (0, 0)
     dead = rig.made.client.receive_message(QueueUrl=rig.made.dead, MaxNumberOfMessages=10)["Messages"]
     assert {message["Body"] for message in dead} == {'{"hello": "password123"}', mixed}
@@ -453,7 +453,7 @@ def test_an_object_that_two_messages_name_is_taken_once(rig: Rig) -> None:
     rig.take = slowly(0.5)
     with rig.consumer() as (consumer, _):
         assert consumer.drain() == 0
-    assert rig.taken == [(one.key, False)]
+    assert rig.taken == [(one.key, True)]
     assert rig.messages() == {"done": 2}
 
 

@@ -60,8 +60,8 @@ class RefusingSink:
         self.error = error
         self.abandoned = False
 
-    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> Delivery:
-        del source, again, at_work
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False, unsure: bool = False) -> Delivery:
+        del source, again, at_work, unsure
         return self
 
     def missing(self, batch: Batch) -> Batch:
@@ -263,7 +263,8 @@ class Remembering:
     asked: list[tuple[bool, bool]] = field(default_factory=list)
     delivery: Delivery = field(init=False)
 
-    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> Delivery:
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False, unsure: bool = False) -> Delivery:
+        assert not unsure
         self.asked.append((again, at_work))
         self.delivery = self.sink.open(source)
         return self

@@ -469,3 +469,61 @@ def test_what_a_message_may_still_name_is_remembered_though_no_listing_comes_by_
     assert rig.workers.submit(shelf.objects[0]).result(20) is State.DONE
     rig.workers.close()
     assert rig.taken == ["old"]
+
+
+def test_a_source_of_which_nothing_may_be_listed_does_not_count_as_working(rig: Rig) -> None:
+    shelf = Shelf("s3://logs/", [], Incomplete({"AWSLogs/": "the role is not given"}))
+    rig.poller(shelf).poll()
+    rig.workers.close()
+    assert rig.health.answer().parts == {"s3://logs/": "the role is not given"}
+
+
+def test_a_pass_ends_where_one_object_after_another_is_undone(rig: Rig) -> None:
+    """An output that refuses: the back-log is not fetched for nothing, nor held in memory."""
+
+    def refused(source: S3Object) -> None:
+        rig.ledger.release(source)
+        raise Stopped("as an undone object ends")
+
+    rig.each = refused
+    shelf = Shelf("s3://logs/", [stored(f"{number:03}") for number in range(300)])
+    rig.poller(shelf).poll()
+    rig.workers.close()
+    assert 100 <= len(rig.taken) <= 110
+    assert rig.polls() == (0, 1)
+    assert rig.ledger.floor(shelf.source_id) is None
+
+
+def test_a_pass_that_lasts_holds_up_the_passes_over_no_other_bucket(rig: Rig) -> None:
+    go = threading.Event()
+
+    @dataclass(slots=True)
+    class Slow(Shelf):
+        def new_objects(self, *asked: Any) -> Iterator[S3Object]:  # noqa: ANN401 - as its base is called
+            assert go.wait(20)
+            yield from Shelf.new_objects(self, *asked)
+
+    slow, quick = Slow("s3://a-slow/"), Shelf("s3://logs/")
+    poller = rig.poller(slow, quick)
+    for passes in (1, 2, 3):
+        poller.poll(wait=False)
+        deadline = time.monotonic() + 20
+        while rig.polls()[0] < passes and time.monotonic() < deadline:
+            time.sleep(0.02)
+    go.set()
+    poller.close()
+    rig.workers.close()
+    assert (len(slow.asked), len(quick.asked)) == (1, 3)
+
+
+def test_a_source_that_is_new_beside_others_is_compared_and_starts_now(rig: Rig) -> None:
+    """No ledger was lost: another prefix, a moved start, or a back-fill before."""
+    rig.poller(Shelf("s3://other/")).poll()
+    shelf = Shelf("s3://logs/", [stored("before", 1)])
+    poller = rig.poller(shelf, start=None)
+    poller.recover(lambda *_: True, datetime.now(UTC))
+    poller.poll()
+    assert rig.taken == []
+    assert rig.ledger.begin(stored("late", 1)) == 2
+    rig.ledger.release(stored("late", 1))
+    rig.workers.close()

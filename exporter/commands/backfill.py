@@ -21,7 +21,7 @@ from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.config import Config, S3Source
 from exporter.errors import LedgerError, Stopped
 from exporter.flow import S3Object
-from exporter.ledger import BACKFILL, KEPT, Ledger, State
+from exporter.ledger import BACKFILL, KEPT, NAME, Ledger, State
 from exporter.ledger_file import in_use
 from exporter.metrics import Metrics
 from exporter.poller import first_time
@@ -141,6 +141,7 @@ def backfill(  # noqa: PLR0913 - each is an option
         if dry_run:
             whole = _tell_how_much(settings, _parts(settings, sources, chosen, stops), stops)
         else:
+            ledger_guest.doubt(settings.state.folder / NAME, chosen.before)  # the daemon may come by the same objects
             forget = partial(_forget, {each.bucket for each in sources}, again=again)
             whole = _send(settings, _parts(settings, sources, chosen, stops), stops, forget)
     if stops.soon.is_set():

@@ -1,6 +1,7 @@
 """`vpcflow-exporter once`: one pass, then exit."""
 
 import logging
+from concurrent.futures import wait
 from functools import partial
 
 import typer
@@ -28,6 +29,7 @@ def once(config: ConfigPath = CONFIG_PATH) -> None:
         try:
             program.poll()
             left = _drained(program)
+            wait(program.tidy())
         except Stopped:
             log.info("stopped before all sources were looked at")
             left = 0

@@ -164,7 +164,9 @@ class _Replay:
     def run(self, letters: Sequence[KeptLetter], names: tuple[str, ...]) -> None:
         """Everything of them that can be sent, in one delivery; marked once it is out."""
         # Into a folder each object has one file: with an ETag of its own, this delivery gets another one beside it.
-        delivery = self.way.sink.open(replace(self.source, etag=f"{self.source.etag} replayed {uuid4()}"))
+        # Elasticsearch knows a document by its id, unless the data stream rolled over: each is looked for.
+        file = replace(self.source, etag=f"{self.source.etag} replayed {uuid4()}")
+        delivery = self.way.sink.open(file, unsure=True)
         try:
             for body in self._bodies(letters, names):
                 delivery.send(body)

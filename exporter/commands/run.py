@@ -42,7 +42,7 @@ def _jobs(settings: Config, program: wiring.Program) -> tuple[daemon.Job, ...]:
     every = settings.source.poll_every
     jobs = [daemon.Job("tidy", _TIDY_EVERY, program.tidy, at_once=False)]
     if settings.source.s3:
-        jobs.append(daemon.Job("poll", every, program.poll))
+        jobs.append(daemon.Job("poll", every, partial(program.poll, wait=False)))
     for queue, consumer in zip(settings.source.sqs, program.consumers, strict=True):
         jobs.append(daemon.Job(queue.source_id, every, partial(program.consume, consumer)))
     if program.inventory is not None:

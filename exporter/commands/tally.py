@@ -83,9 +83,9 @@ class Nowhere:
 
     delivered: Delivered = field(default_factory=Delivered)
 
-    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> "Nowhere":
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False, unsure: bool = False) -> "Nowhere":
         """Starts to count anew."""
-        del source, again, at_work
+        del source, again, at_work, unsure
         return Nowhere()
 
     def missing(self, batch: Batch) -> Batch:

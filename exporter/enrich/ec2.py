@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
 from botocore.parsers import ResponseParserError
 
 from exporter.enrich.answers import Answers, snapshot
@@ -26,6 +26,9 @@ PAGE_SIZE = 1000
 
 THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"})
 """Codes by which EC2 says that its token bucket is empty."""
+
+DENIED = frozenset({"UnauthorizedOperation", "AuthFailure", "OptInRequired", "AccessDenied", "AccessDeniedException"})
+"""Codes by which EC2 says that somebody has to allow it first; AuthFailure also for a region that is not enabled."""
 
 _SERVER_FAULT = 500
 
@@ -89,7 +92,8 @@ def _items(
         try:
             page = retry(_page, client, region, question, token)
         except (ClientError, BotoCoreError) as error:
-            raise NotAllowed(_refusal(region, question, error)) from error
+            kind = NotAllowed if _code(error) in DENIED else InventoryError
+            raise kind(_refusal(region, question, error)) from error
         yield from page.get(question.items, ())
         previous, token = token, page.get("NextToken")
         if not token:
@@ -103,7 +107,11 @@ def _page(client: "EC2Client", region: str, question: Question, token: str | Non
     call: Callable[..., Mapping[str, Any]] = getattr(client, question.operation)
     try:
         return call(MaxResults=PAGE_SIZE, **({"NextToken": token} if token else {}))
-    except (HTTPClientError, ResponseParserError) as error:  # the latter where something between answers in HTML
+    except (
+        HTTPClientError,
+        ConnectionError,
+        ResponseParserError,
+    ) as error:  # the latter where something between answers in HTML
         raise InventoryError(f"EC2 in {region} could not be reached for {question.operation}: {error}") from error
     except ClientError as error:
         if not _passes(error):
@@ -113,9 +121,13 @@ def _page(client: "EC2Client", region: str, question: Question, token: str | Non
 
 def _passes(error: ClientError) -> bool:
     """Whether EC2 is only busy or ill."""
-    code = error.response.get("Error", {}).get("Code")
+    code = _code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return code in THROTTLED or status >= _SERVER_FAULT
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code")) if isinstance(error, ClientError) else ""
 
 
 def _refusal(region: str, question: Question, error: Exception) -> str:

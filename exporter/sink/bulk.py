@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +74,9 @@ class Bulk:
         items = answer.get("items", []) if isinstance(answer, dict) else None
         if not isinstance(items, list) or len(items) != body.count:
             got = f"{len(items)} items" if isinstance(items, list) else type(answer).__name__
-            raise Unavailable(f"{self.stream}: {body.count} documents were sent and the answer holds {got}")
+            raise Unavailable(
+                f"{self.stream}: {body.count} documents were sent and the answer holds {got}", arrived=True
+            )
         created = items.count(_CREATED)
         return Settled(created) if created == body.count else self._sort(body, items)
 
@@ -122,9 +124,23 @@ def counted(where: str, metrics: Metrics) -> Iterator[None]:
 
 
 def letter(body: Body, action: bytes, document: bytes, reason: str) -> DeadLetter:
-    """The dead letter of one document of `body`; its row is the id's last 8 hex digits."""
-    row = int(json.loads(action)["create"]["_id"][-8:], 16)
-    return DeadLetter(body.source, row, reason, document.decode("utf-8", "replace"))
+    """The dead letter of one document of `body`."""
+    return DeadLetter(body.source, _row(action), reason, document.decode("utf-8", "replace"))
+
+
+def _row(action: bytes) -> int:
+    return int(json.loads(action)["create"]["_id"][-8:], 16)
+
+
+def rows_of(body: Body) -> list[int]:
+    """The row of each document of `body`, in order: the id's last 8 hex digits."""
+    return [_row(action) for action, _ in body.items()]
+
+
+def without(body: Body, rows: Collection[int]) -> Body | None:
+    """What is left of `body` without the documents of these rows; None where nothing is."""
+    pairs = [pair for pair in body.items() if _row(pair[0]) not in rows]
+    return _body_of(body, pairs) if pairs else None
 
 
 def halves(body: Body) -> tuple[Body, Body]:
@@ -142,7 +158,8 @@ def of_answer(where: str, error: ApiError) -> ExporterError:
     if status == 413:  # noqa: PLR2004 Content Too Large
         return TooLarge(f"{where}: a request was too large for the server (http.max_content_length) or a proxy")
     if status in _LATER or status >= 500:  # noqa: PLR2004 - a server's fault
-        return Unavailable(f"{where}: HTTP status {status}: {_cut(str(error))}", busy=status in _BUSY)
+        text = f"{where}: HTTP status {status}: {_cut(str(error))}"
+        return Unavailable(text, busy=status in _BUSY, arrived=status != 429)  # noqa: PLR2004 Too Many Requests
     return Refused(_refusal(where, status, _cut(str(error))))
 
 
@@ -154,7 +171,7 @@ def of_connection(where: str, error: TransportError) -> ExporterError:
             "output.elasticsearch.ca_certs and certificate_fingerprint"
         )
     failure = _failure(error)
-    return Unavailable(f"{where}: {failure}: {_cut(str(error.message))}", busy=failure == "timeout")
+    return Unavailable(f"{where}: {failure}: {_cut(str(error.message))}", busy=failure == "timeout", arrived=True)
 
 
 def _failure(error: TransportError) -> str:
@@ -182,7 +199,7 @@ def _result(where: str, item: object) -> dict[str, Any]:
     """One item's result.  Raises Unavailable where it has none."""
     result = item.get("create") if isinstance(item, dict) else None
     if not isinstance(result, dict) or not isinstance(result.get("status"), int):
-        raise Unavailable(f"{where}: an item of the answer has no status: {_cut(repr(item))}")
+        raise Unavailable(f"{where}: an item of the answer has no status: {_cut(repr(item))}", arrived=True)
     return result
 
 

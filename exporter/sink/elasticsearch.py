@@ -19,7 +19,7 @@ from exporter.errors import Refused, SinkError, Stopped, Unavailable
 from exporter.flow import Batch, Body, DeadLetters, Delivered, S3Object
 from exporter.metrics import Metrics
 from exporter.retry import OUTPUT, Attempt, retrying
-from exporter.sink.bulk import Bulk, Settled, TooLarge, halves, letter, of_answer, of_connection
+from exporter.sink.bulk import Bulk, Settled, TooLarge, halves, letter, of_answer, of_connection, rows_of, without
 from exporter.sink.pace import Pace, Room, Trip
 from exporter.sink.presence import Look, Presence
 
@@ -64,9 +64,11 @@ class _Delivery:
     delivered: Delivered = field(default_factory=Delivered)
     error: Exception | None = None
     look: Look | None = None
+    unsure: bool = False
 
     def missing(self, batch: Batch) -> Batch:
         there = self.look.rows(batch) if self.look else []
+        self.sink.works()
         if not there:
             return batch
         with self.changed:
@@ -96,6 +98,14 @@ class _Delivery:
     def _raise_error(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is still to be sent of a body; `unsure` whether documents of the last part are there already."""
+
+    bodies: list[Body]
+    unsure: bool
 
 
 class ElasticsearchSink:
@@ -181,14 +191,14 @@ class ElasticsearchSink:
                 if not self._client.options(ignore_status=404).ingest.get_pipeline(id=self._pipeline, summary=True):
                     raise Refused(f"output.elasticsearch.pipeline: there is no ingest pipeline {self._pipeline}")
 
-    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> _Delivery:
+    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False, unsure: bool = False) -> _Delivery:
         """A delivery for one object, which knows what is there `again`; the first one starts the senders."""
         look = self.presence.look(source, at_work=at_work) if again else None
         with self._starting:
             for sender in self._senders:
                 if sender.ident is None:
                     sender.start()
-        return _Delivery(source, self, look=look)
+        return _Delivery(source, self, look=look, unsure=unsure)
 
     def holds(self, bucket: str, prefix: str) -> bool | None:
         """Whether the data stream has any document of objects below a prefix; None where that cannot be asked.
@@ -237,32 +247,37 @@ class ElasticsearchSink:
     def _deliver(self, delivery: _Delivery, body: Body) -> Delivered:
         """Sends `body`, in parts where it must be, until each document is created, existing or refused."""
         total = Delivered(bytes=len(body.data))
-        waiting = [body]
-        while waiting and delivery.error is None:
+        waiting = _Waiting([body], unsure=delivery.unsure)
+        while waiting.bodies and delivery.error is None:
             total.add(retrying(OUTPUT, self.stop, self._on_retry)(self._step, delivery, waiting))
-        if not waiting:
+        if not waiting.bodies:
             self._metrics.add("document_bytes_total", len(body.data))
         return total
 
-    def _step(self, delivery: _Delivery, waiting: list[Body]) -> Delivered:
+    def _step(self, delivery: _Delivery, waiting: "_Waiting") -> Delivered:
         """One request for the last of `waiting`, which then holds what is still to be sent of it.
 
         Raises Unavailable where nothing was settled, for the retry policy to wait.
         """
         if delivery.error is not None:
             return Delivered()
-        self._cut_to_pace(waiting)
-        body = waiting[-1]
+        if waiting.unsure:
+            return self._pass_over_what_arrived(waiting)
+        self._cut_to_pace(waiting.bodies)
+        body = waiting.bodies[-1]
         trip = self._pace.begin(len(body.data))
         try:
+            if delivery.error is not None:  # whoever takes the object up counts on it that nothing more goes out
+                return Delivered()
             settled = self._bulk.send(body)
         except TooLarge as error:
             self._pace.too_large(len(body.data))
             if body.count > 1:
-                waiting[-1:] = halves(body)
+                waiting.bodies[-1:] = halves(body)
                 return Delivered()
             settled = _too_large_alone(body, error)
         except Unavailable as error:
+            waiting.unsure = error.arrived
             if error.busy:  # a connection that breaks says nothing of the server's load
                 self._pace.slower(trip)
             raise
@@ -270,9 +285,20 @@ class ElasticsearchSink:
             self._pace.end(trip)
         # A letter that cannot be kept raises: the body stays, and sending it again does no harm.
         delivered = self._count(settled)
-        waiting.pop()
-        self._follow(settled, waiting, body.count, trip)
+        waiting.bodies.pop()
+        self._follow(settled, waiting.bodies, body.count, trip)
         return delivered
+
+    def _pass_over_what_arrived(self, waiting: "_Waiting") -> Delivered:
+        """Takes the documents that are there out of the last of `waiting`: the stream may have rolled over since."""
+        body = waiting.bodies[-1]
+        there = set(self.presence.arrived(body.source, rows_of(body)))
+        left = without(body, there) if there else body
+        waiting.bodies[-1:] = [left] if left else []
+        waiting.unsure = False
+        if there:
+            self.pass_over(len(there))
+        return Delivered(existing=len(there))
 
     def _follow(self, settled: Settled, waiting: list[Body], count: int, trip: Trip) -> None:
         """Keeps to the output's pace, and what it sent back for later."""
@@ -293,9 +319,7 @@ class ElasticsearchSink:
 
     def _count(self, settled: Settled) -> Delivered:
         """Makes the refused durable, then counts."""
-        if self._failing:
-            self._failing = False
-            self._tell(None)
+        self.works()
         if settled.refused:
             self._dead_letters.keep(settled.refused)
         delivered = Delivered(settled.created, settled.existing, len(settled.refused))
@@ -303,6 +327,12 @@ class ElasticsearchSink:
             if count := getattr(delivered, outcome):
                 self._metrics.add("documents_total", count, outcome=outcome)
         return delivered
+
+    def works(self) -> None:
+        """The output has answered."""
+        if self._failing:
+            self._failing = False
+            self._tell(None)
 
     def _on_retry(self, state: Attempt) -> None:
         self._metrics.add("retries_total", policy=OUTPUT.name)

@@ -32,12 +32,14 @@ class FilesSink:
         self._begun: dict[Path, _Delivery] = {}
         self._changed = threading.Lock()
 
-    def open(self, source: S3Object, *, again: bool = False, at_work: bool = False) -> "_Delivery":
+    def open(
+        self, source: S3Object, *, again: bool = False, at_work: bool = False, unsure: bool = False
+    ) -> "_Delivery":
         """A delivery for one object; its file is made with its first body.
 
         Going `again` needs no look: the file is there whole or not at all, and is written anew.
         """
-        del again, at_work
+        del again, at_work, unsure
         delivery = _Delivery(self._folder / path_of(source), self)
         with self._changed:
             left_over = self._begun.pop(delivery.path, None)

@@ -148,9 +148,12 @@ class Pace:
             return self.bytes is None or size <= self.bytes
 
     def too_large(self, size: int) -> None:
-        """The output takes no request of `size` bytes, now or later: none of more than half of it goes again."""
+        """The output takes no request of `size` bytes, now or later: none of more than half of it goes again.
+
+        But `SMALLEST` may always: below that it is the document that is too large.
+        """
         with self._changed:
-            self._ceiling = min(self._ceiling or size, size // 2)
+            self._ceiling = max(self.SMALLEST, min(self._ceiling or size, size // 2))
             self.bytes = min(self.bytes or size, self._ceiling)
 
     def slower(self, trip: Trip) -> None:
@@ -159,7 +162,8 @@ class Pace:
             if trip.began < self._lowered:
                 return
             if self.requests == self._least:
-                self.bytes = max(self.SMALLEST, (self.bytes or self._whole_bytes) // 2)
+                halved = max(self.SMALLEST, (self.bytes or self._whole_bytes) // 2)
+                self.bytes = min(halved, self._ceiling or halved)
             elif self._calm:
                 self._edge = self.requests
             self._lower(self.requests // 2, trouble=True)

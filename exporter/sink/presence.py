@@ -24,6 +24,9 @@ from exporter.metrics import Metrics
 from exporter.retry import OUTPUT, Attempt, retrying
 from exporter.sink.bulk import TooLarge, counted
 
+FEWEST = 500
+"""Ids that any way to the server should let pass: some 14 kB."""
+
 IDS = 10_000
 """Ids a request: index.max_result_window as it is by default; a server takes no more."""
 
@@ -74,6 +77,7 @@ class Presence:
         self._on_retry = on_retry
         self._over = clock() + timeout
         self._refreshed = -math.inf
+        self._failing: float | None = None
         self._given_up: dict[str, float] = {}
         self._told: set[str] = set()
         self._lock = Lock()
@@ -84,9 +88,23 @@ class Presence:
         `at_work` says that a process before this one may have sent some of it just before it died.  Raises Stopped.
         """
         self._outlast(source, self._over if at_work else self.clock())
-        look = Look(self, source, self.clock())
+        look = Look(self, source)
         look.begin(fresh=at_work)
         return look if look.indices else None
+
+    def arrived(self, source: S3Object, rows: list[int]) -> list[int]:
+        """Which of these rows are there, though nobody heard so: asked before a request is sent once more.
+
+        None where that cannot be asked.  Raises Unavailable.
+        """
+        look = Look(self, source)
+        try:
+            self.refresh(0)
+            return [row for start in range(0, len(rows), IDS) for row in look.there(rows[start : start + IDS])]
+        except (Refused, TooLarge) as error:
+            if _status(error) != _NOT_FOUND:
+                look.give_up(error)
+            return []
 
     def given_up(self, source: S3Object) -> None:
         """A request with documents of the object may be travelling yet."""
@@ -118,8 +136,17 @@ class Presence:
         if now - self._refreshed < enough:
             return
         with counted(self.stream, self.metrics):
-            self._client.indices.refresh(index=self.stream, ignore_unavailable=True)
-        self._refreshed = now
+            answer = self._client.indices.refresh(index=self.stream, ignore_unavailable=True).body
+        if failed := read(answer, "_shards", "failed"):
+            self.unrefreshed(failed, now)
+        else:
+            self._refreshed, self._failing = now, None
+
+    def unrefreshed(self, failed: int, now: float) -> None:
+        """Shards gave no answer: raises Unavailable until patience has ended."""
+        self._failing = now if self._failing is None else self._failing
+        if now < self._failing + PATIENCE:
+            raise Unavailable(f"{self.stream}: {failed} shards gave no answer")
 
     def search(self, indices: Sequence[str], query: dict[str, Any], **more: Any) -> object:  # noqa: ANN401 of the API
         """The answer to a search without hits.  Raises Unavailable, Refused and TooLarge."""
@@ -163,7 +190,7 @@ class Look:
 
     presence: Presence
     source: S3Object
-    since: float
+    failing: float | None = None
     indices: tuple[str, ...] = ()
     unknown: bool = False
 
@@ -175,7 +202,7 @@ class Look:
         try:
             self.presence.retried(self._find, fresh)
         except (Refused, TooLarge) as error:
-            self._give_up(error)
+            self.give_up(error)
         else:
             self.presence.metrics.add("looks_total", found="some" if self.indices else "none")
 
@@ -186,9 +213,9 @@ class Look:
         for start in range(0, len(rows), IDS):
             if self.indices:
                 try:
-                    there += self.presence.retried(self._there, rows[start : start + IDS])
+                    there += self.presence.retried(self.there, rows[start : start + IDS])
                 except (Refused, TooLarge) as error:
-                    self._give_up(error)
+                    self.give_up(error)
         return there
 
     def _find(self, fresh: bool = True) -> None:  # noqa: FBT001, FBT002 - called by the retry, by position
@@ -211,8 +238,18 @@ class Look:
             answer = self._search(query, aggs=_INDICES, ignore_unavailable=True)
         self.indices = tuple(bucket["key"] for bucket in read(answer, "aggregations", "indices", "buckets"))
 
+    def there(self, rows: list[int]) -> list[int]:
+        """Which of at most `IDS` rows are there; in parts, where a proxy finds a request with so many ids too large."""
+        try:
+            return self._there(rows)
+        except TooLarge:
+            if len(rows) <= FEWEST:
+                raise
+            middle = len(rows) // 2
+            return self.there(rows[:middle]) + self.there(rows[middle:])
+
     def _there(self, rows: list[int]) -> list[int]:
-        """Which of at most `IDS` rows are there: by counting where that is enough, else one by one."""
+        """The same in one request or two: by counting where that is enough, else one by one."""
         query = {"ids": {"values": [f"{self.source.id_prefix}{row:08x}" for row in rows]}}
         try:
             if len(self.indices) == 1:  # within an index no id is counted twice
@@ -232,12 +269,16 @@ class Look:
         presence = self.presence
         answer = presence.search(self.indices or [presence.stream], query, **more)
         if failed := read(answer, "_shards", "failed"):
-            if presence.clock() < self.since + PATIENCE:
+            now = presence.clock()
+            self.failing = now if self.failing is None else self.failing
+            if now < self.failing + PATIENCE:
                 raise Unavailable(f"{presence.stream}: {failed} shards gave no answer to a search")
             self._miss("shards", f"{failed} shards give no answer")
+        else:
+            self.failing = None
         return answer
 
-    def _give_up(self, error: SinkError) -> None:
+    def give_up(self, error: SinkError) -> None:
         """Nothing more is asked of this object: from here on `create` alone keeps documents from being there twice."""
         self.indices = ()
         if _status(error) == _FORBIDDEN:

@@ -82,6 +82,7 @@ def share(world: World, queue: Queue, replicas: int, seconds: float, say: Callab
         first.wait(lambda: _done(first) > 0 and _under_way(first) > 0, seconds, "an object done and one under way")
         killed, abandoned = _done(first), _under_way(first)
         first.kill()
+        world.roll_over()  # what is sent again would be there twice
         say(f"killed one of {replicas} replicas: {killed} objects done, {abandoned} under way")
         left = seconds - (time.monotonic() - began)
         others[0].wait(lambda: _empty(queue, others), left, "the queue is empty")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.delivery.daemon import total
 from tests.delivery.stream import compare
-from tests.delivery.world import Settings, world
+from tests.delivery.world import rolling_over, world
 from tests.services.aws import Aws
 from tests.services.elasticsearch import Cluster
 from tests.services.proxy import Kind, Plan, proxy
@@ -44,22 +44,48 @@ MEMORY = 512 * 1024 * 1024
 
 
 def test_before_elasticsearch(aws: Aws, elasticsearch: Cluster, tmp_path: Path, seed: int) -> None:
-    plan = Plan(seed, BEFORE_ELASTICSEARCH, delay=0.3, stall=3)
-    settings = Settings(timeout="2s")
+    plan = Plan(seed, BEFORE_ELASTICSEARCH, delay=0.3, stall=6)
     with (
         proxy(elasticsearch.url, plan) as way,
-        world(aws, elasticsearch, tmp_path, settings, elasticsearch_url=way.url) as made,
+        world(aws, elasticsearch, tmp_path, elasticsearch_url=way.url) as made,
     ):
         made.bucket.put(3, 10_000, seed)
-        with made.daemon() as daemon:
+        with made.daemon() as daemon, rolling_over(made, 2) as rolled:
             made.finish(daemon, 180)
         verdict = compare(made.search, made.stream, made.bucket.expected)
         letters = (tmp_path / "state" / "dead-letters.ndjson").exists()
     print(dict(way.done), verdict)  # noqa: T201
     assert verdict.exact, verdict
+    assert len(rolled) >= 2
     assert set(way.done) == set(BEFORE_ELASTICSEARCH)
     assert way.faults() >= 15
     assert not letters
+
+
+def test_answers_are_lost_and_the_stream_rolls_over_before_the_next_attempt(
+    aws: Aws, elasticsearch: Cluster, tmp_path: Path, seed: int
+) -> None:
+    """What the server took is not sent again, though nobody heard of it, and the new write index does not know it."""
+    plan = Plan(seed, {Kind.RESET_LATE: 1})
+    with (
+        proxy(elasticsearch.url, plan) as way,
+        world(aws, elasticsearch, tmp_path, elasticsearch_url=way.url) as made,
+    ):
+        way.mode = "healthy"
+        made.bucket.put(2, 10_000, seed)
+        with made.daemon() as daemon:
+            daemon.wait(lambda: daemon.documents() > 2_000, 60, "2,000 documents")
+            way.mode = "faulty"
+            time.sleep(1)
+            way.mode = "away"
+            time.sleep(1)
+            assert made.roll_over()
+            way.mode = "healthy"
+            made.finish(daemon, 120)
+        verdict = compare(made.search, made.stream, made.bucket.expected)
+    print(dict(way.done), verdict)  # noqa: T201
+    assert verdict.exact, verdict
+    assert way.done[Kind.RESET_LATE] >= 1
 
 
 def test_before_s3(aws: Aws, elasticsearch: Cluster, tmp_path: Path, seed: int) -> None:

@@ -9,11 +9,13 @@ import secrets
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -193,6 +195,28 @@ class World:
             return False
         self.search.indices.rollover(alias=self.stream)
         return True
+
+
+@contextmanager
+def rolling_over(made: World, every: float) -> Iterator[list[float]]:
+    """Rolls the stream over time and again while the block lasts; when it did, by the monotonic clock.
+
+    Within one index `create` hides whatever is sent twice.
+    """
+    ended, rolled = Event(), list[float]()
+
+    def roll() -> None:
+        while not ended.wait(every):
+            if made.roll_over():
+                rolled.append(time.monotonic())
+
+    thread = Thread(target=roll, name="roll over")
+    thread.start()
+    try:
+        yield rolled
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

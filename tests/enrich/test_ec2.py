@@ -348,6 +348,27 @@ def test_a_region_that_refuses_is_not_waited_for_and_one_that_is_ill_is(
     assert list(inventory.faults) == ["eu-west-1"]
 
 
+def test_a_region_without_a_connection_is_waited_for(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not to be reached is no refusal: its records would go out without names for good."""
+    monkeypatch.setattr(ec2_module, "INVENTORY", replace(INVENTORY, first_wait=0.01, give_up_after=0.01))
+    nowhere: Any = boto3.Session()
+    unreachable = nowhere.client(
+        "ec2",
+        region_name="eu-west-1",
+        endpoint_url="http://127.0.0.1:9",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(proxies={}, retries={"total_max_attempts": 1}, connect_timeout=1),
+    )
+    east = client()
+    inventory = Inventory({"us-east-1": east, "eu-west-1": unreachable}, tag_keys=(), stop=Event(), metrics=metrics)
+    with Stubber(east) as stub:
+        answer(stub, describe_network_interfaces=[{"NetworkInterfaceId": "eni-e", "PrivateIpAddress": "10.0.0.1"}])
+        assert inventory.refresh() is False
+    assert inventory.current() is None
+    assert "could not be reached" in inventory.faults["eu-west-1"]
+
+
 def test_an_address_that_is_none_fails_the_refresh(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
     ec2 = client()
     inventory = Inventory({"us-east-1": ec2}, tag_keys=(), stop=Event(), metrics=metrics)

@@ -24,9 +24,17 @@ class Answer:
     wait_for: threading.Event | None = None
 
 
+def usual(path: str, body: bytes) -> Answer:
+    """All goes well: what is sent is taken, and nothing was there before."""
+    if "_bulk" in path:
+        return created(body.count(b'{"create":'))
+    nothing = {"hits": {"total": {"value": 0}}, "aggregations": {"rows": {"buckets": []}, "indices": {"buckets": []}}}
+    return Answer(200, json.dumps({"_shards": {"failed": 0}, **({} if "_refresh" in path else nothing)}))
+
+
 @dataclass(slots=True)
 class Faulty:
-    """A running server: the bodies that came, in order, and how many stood in it at once at most."""
+    """A running server: the paths and the bulk bodies that came, in order, and how many stood in it at once at most."""
 
     answers: list[Answer | None]
     url: str = ""
@@ -40,12 +48,13 @@ class Faulty:
         """Notes a request and picks its answer: the next that was asked for, else that all went well."""
         with self.changed:
             self.paths.append(path)
-            self.bodies.append(body)
+            if "_bulk" in path:
+                self.bodies.append(body)
             self.standing += 1
             self.most_standing = max(self.most_standing, self.standing)
             self.changed.notify_all()
             chosen = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return chosen or created(body.count(b'{"create":'))
+        return chosen or usual(path, body)
 
     def leave(self) -> None:
         """Notes that an answer is out."""
@@ -55,7 +64,7 @@ class Faulty:
     def wait(self, requests: int) -> None:
         """Waits until `requests` have come."""
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.bodies) >= requests, timeout=10)
+            assert self.changed.wait_for(lambda: len(self.paths) >= requests, timeout=10)
 
 
 def created(count: int) -> Answer:
