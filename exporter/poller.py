@@ -132,11 +132,12 @@ class Poller:
         instead of from now, so that nothing is missing.  In any case its objects are compared with what is out, so that
         nothing is there twice.  Raises what `holds` does.
         """
+        new = [place for places in self._buckets for place in places if not self._ledger.knows(place.identity)]
+        out = [place for place in new if holds(place.bucket, place.prefix)]
         lost = not self._ledger.knows_any()
-        for place in (place for places in self._buckets for place in places):
-            if self._ledger.knows(place.identity) or not holds(place.bucket, place.prefix):
-                continue
+        if out:
             self._ledger.doubt(now)
+        for place in out:
             if not lost:
                 log.info("documents of %s are out already: older objects are compared with them", place.identity)
                 continue

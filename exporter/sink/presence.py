@@ -258,7 +258,7 @@ class Look:
                     return rows if count else []
             buckets = read(self._search(query, aggs=_ROWS), "aggregations", "rows", "buckets")
         except Refused as error:
-            if _status(error) != _NOT_FOUND and not _is_closed(error):
+            if not self.indices or (_status(error) != _NOT_FOUND and not _is_closed(error)):
                 raise
             self._find()
             raise Unavailable(f"{self.presence.stream}: an index that was to be asked is closed or gone") from error

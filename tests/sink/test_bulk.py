@@ -95,6 +95,16 @@ def test_where_nobody_may_look_it_is_sent_again_whole() -> None:
         assert rig.metrics.value("looks_total", found="unknown") == 1
 
 
+def test_a_stream_that_is_not_there_yet_holds_nothing() -> None:
+    missing = Answer(404, '{"error":{"type":"index_not_found_exception"},"status":404}')
+    refreshed = Answer(200, json.dumps({"_shards": {"failed": 0}}))
+    with serve(refreshed, missing, None) as server, Rig(server.url) as rig:
+        delivery = rig.sink.open(SOURCE, unsure=True)
+        delivery.send(body(GOOD))
+        assert delivery.finish().created == 1
+        assert (rig.retries(), rig.metrics.value("looks_total", found="unknown")) == (0, 0)
+
+
 def test_a_delivery_that_is_unsure_looks_before_it_sends() -> None:
     with serve(None) as server, Rig(server.url) as rig:
         delivery = rig.sink.open(SOURCE, unsure=True)
