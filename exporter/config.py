@@ -234,7 +234,7 @@ class ElasticsearchOutput(Settings):
     allow_plaintext: Flag = False
     ca_certs: File | None = None
     certificate_fingerprint: Fingerprint | None = None
-    requests_in_flight: Annotated[int, whole(1, 64)] = 8
+    requests_in_flight: Annotated[int, whole(1, 64)] = 4
     min_requests_in_flight: Annotated[int, whole(1, 64)] = 1
     compress: Flag = False
     timeout: Annotated[timedelta, duration("1s", "10m")] = timedelta(seconds=60)

@@ -342,7 +342,7 @@ FORMAT = (
         (
             "output.elasticsearch.min_requests_in_flight",
             "9",
-            "expected no more than output.elasticsearch.requests_in_flight, which is 8; given: '9'",
+            "expected no more than output.elasticsearch.requests_in_flight, which is 4; given: '9'",
         ),
         ("output.elasticsearch.timeout", "11m", DURATION.format("1s", "10m", "'11m'")),
         ("output.elasticsearch.retention", "23h", DURATION.format("1d", "36500d", "'23h'")),

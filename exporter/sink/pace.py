@@ -148,7 +148,7 @@ class Pace:
             return self.bytes is None or size <= self.bytes
 
     def too_large(self, size: int) -> None:
-        """The output takes no request of `size` bytes, now or later: none of more than half of it goes again.
+        """The output takes no request of `size` bytes: none of more than half of it goes, until long after.
 
         But `SMALLEST` may always: below that it is the document that is too large.
         """
@@ -187,6 +187,10 @@ class Pace:
         self._calm += 1
         if self._calm == self.MANY:
             self._edge = self._most + 1
+        if (
+            self._ceiling and self._calm % self.MANY == 0
+        ):  # it may have been a proxy's for a moment; if not, it comes again
+            self._ceiling = self._ceiling * 2 if self._ceiling * 2 < self._whole_bytes else None
         if self._after_probe is not None:
             self._allow(self._after_probe)
             self._after_probe = None

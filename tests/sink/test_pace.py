@@ -94,7 +94,9 @@ STORIES = {
     "not at once to where the trouble was": ("+++!!!!" + "+" * 15, 3, None),
     "but after many runs without any": ("+++!!!!" + "+" * 16, 4, None),
     "trouble anew is where it is met": ("+++!!!!" + "+" * 4 + "!" + "+" * 15, 2, None),
-    "too large is remembered for good": ("<++++", 4, MIB // 2),
+    "too large is remembered": ("<++++", 4, MIB // 2),
+    "and tried again after many runs": ("<" + "+" * 33, 4, None),
+    "to be remembered once more": ("<" + "+" * 33 + "<++", 4, MIB // 2),
     "too large twice": ("<<", 1, MIB // 2),
     "below the bound and back up to it": ("<!!++", 1, MIB // 2),
 }
