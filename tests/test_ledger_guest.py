@@ -80,17 +80,20 @@ def test_an_object_tried_again_has_never_failed(path: Path) -> None:
     """Of its crashes and failures nothing is left, so that it is not given up at the next one."""
     with Ledger(path) as ledger:
         ledger.begin(ASIDE)
-    for _ in range(5):  # each time it is taken up after a crash, and the fifth time given up
+    for _ in range(5):  # each time it is taken up after a crash, and after the fifth left alone
         with Ledger(path) as ledger:
             if ledger.unknown([ASIDE]):
                 ledger.begin(ASIDE)
     with Ledger(path) as ledger:
-        assert ledger.summary().objects == {State.FAILED: 1}
-        assert retry(path, FAILED) == 1
+        assert ledger.summary().objects == {State.UNDONE: 1}
+        assert ledger.unknown([ASIDE]) == []
+        assert retry(path, RETRIED) == 1
+        assert ledger.unknown([ASIDE]) == [ASIDE]
         assert ledger.interrupted() == []
         ledger.begin(ASIDE)
     with Ledger(path) as ledger:
         assert ledger.interrupted() == [ASIDE]
+        assert ledger.unknown([ASIDE]) == [ASIDE]
         ledger.begin(ASIDE)
         assert ledger.fail(ASIDE, "no connection") is State.UNDONE
 

@@ -34,7 +34,7 @@ def usual(path: str, body: bytes) -> Answer:
 
 @dataclass(slots=True)
 class Faulty:
-    """A running server: the paths and the bulk bodies that came, in order, and how many stood in it at once at most."""
+    """A running server: the paths and the bodies that came, in order, and how many stood in it at once at most."""
 
     answers: list[Answer | None]
     url: str = ""
@@ -48,13 +48,17 @@ class Faulty:
         """Notes a request and picks its answer: the next that was asked for, else that all went well."""
         with self.changed:
             self.paths.append(path)
-            if "_bulk" in path:
-                self.bodies.append(body)
+            self.bodies.append(body)
             self.standing += 1
             self.most_standing = max(self.most_standing, self.standing)
             self.changed.notify_all()
             chosen = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return chosen or usual(path, body)
+
+    @property
+    def bulks(self) -> list[bytes]:
+        """The bodies of bulk requests alone."""
+        return [body for path, body in zip(self.paths, self.bodies, strict=True) if "_bulk" in path]
 
     def leave(self) -> None:
         """Notes that an answer is out."""

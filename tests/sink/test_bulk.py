@@ -57,7 +57,7 @@ def test_what_may_pass_later_is_sent_again_whole(name: str) -> None:
         delivery = rig.sink.open(SOURCE)
         delivery.send(sent)
         assert delivery.finish() == Delivered(created=2, bytes=len(sent.data))
-        assert server.bodies == [sent.data, sent.data]
+        assert server.bulks == [sent.data, sent.data]
         assert rig.requests() == ({"200": 2 + looks} if counted == "200" else {counted: 1, "200": 1 + looks})
         assert rig.documents() == {"created": 2}
         assert rig.retries() == 1
@@ -81,7 +81,7 @@ def test_what_arrived_though_its_answer_did_not_is_not_sent_again() -> None:
         delivery = rig.sink.open(SOURCE)
         delivery.send(sent)
         assert delivery.finish() == Delivered(created=2, existing=1, bytes=len(sent.data))
-        assert [rows_of(Body(SOURCE, data, data.count(b"create"))) for data in server.bodies] == [[1, 2, 3], [1, 3]]
+        assert [rows_of(Body(SOURCE, data, data.count(b"create"))) for data in server.bulks] == [[1, 2, 3], [1, 3]]
         assert rig.documents() == {"created": 2, "existing": 1}
 
 
@@ -91,7 +91,7 @@ def test_where_nobody_may_look_it_is_sent_again_whole() -> None:
         delivery = rig.sink.open(SOURCE)
         delivery.send(body(GOOD))
         assert delivery.finish().created == 1
-        assert len(server.bodies) == 2
+        assert len(server.bulks) == 2
         assert rig.metrics.value("looks_total", found="unknown") == 1
 
 
@@ -127,7 +127,7 @@ def test_a_delivery_that_was_given_up_sends_nothing_that_waited_for_its_turn() -
         third = rig.sink.open(SOURCE)
         third.send(body(GOOD, GOOD))
         assert third.finish().created == 2
-        assert [data.count(b"create") for data in server.bodies] == [1, 2]
+        assert [data.count(b"create") for data in server.bulks] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_only_an_output_that_has_too_much_is_sent_less(answer: Answer, smaller: 
             delivery = rig.sink.open(SOURCE)
             delivery.send(sent)
             assert delivery.finish().created == 2000
-        assert (len(server.bodies) > 3) is smaller
+        assert (len(server.bulks) > 3) is smaller
 
 
 REFUSED = {
@@ -180,7 +180,7 @@ def test_what_will_not_pass_ends_the_delivery(answer: Answer, counted: str, text
             delivery.finish()
         with pytest.raises(Refused, match=text):
             delivery.send(body(GOOD))
-        assert len(server.bodies) == 1
+        assert len(server.bulks) == 1
         assert rig.requests() == {counted: 1}
         assert rig.documents() == {}
         assert rig.retries() == 0
@@ -202,7 +202,7 @@ def test_only_what_was_not_taken_is_sent_again_and_a_redirected_document_counts_
         delivery.send(sent)
         assert delivery.finish() == Delivered(created=3, existing=1, refused=2, bytes=len(sent.data))
         second = body(documents[1], first_row=2).data + body(documents[3], first_row=4).data
-        assert server.bodies == [sent.data, second]
+        assert server.bulks == [sent.data, second]
         assert rig.documents() == {"created": 3, "existing": 1, "refused": 2}
         assert rig.requests() == {"200": 2}
         assert rig.retries() == 1
@@ -245,7 +245,7 @@ def test_a_request_that_is_too_large_is_halved_and_no_other_of_its_size_is_tried
             delivery.send(whole)
             assert delivery.finish() == Delivered(created=4, bytes=len(whole.data))
         halves = [body(GOOD, GOOD, first_row=3).data, body(GOOD, GOOD, first_row=1).data]
-        assert server.bodies == [whole.data, *halves, *halves]
+        assert server.bulks == [whole.data, *halves, *halves]
         assert rig.requests() == {"413": 1, "200": 4}
 
 
@@ -300,7 +300,7 @@ def test_a_body_larger_than_the_bound_passes_alone() -> None:
         delivery.send(sent)
         delivery.send(sent)
         assert delivery.finish().created == 20
-        assert server.bodies == [sent.data, sent.data]
+        assert server.bulks == [sent.data, sent.data]
 
 
 def test_as_many_requests_travel_at_once_as_are_asked_for() -> None:
@@ -413,11 +413,11 @@ def test_certificates_are_verified_by_authority_or_fingerprint(tmp_path: Path) -
         assert _sent_by(server, trusted).value("requests_total", status="200") == 1
         pinned = ElasticsearchOutput(hosts=(server.url,), certificate_fingerprint=shown.fingerprint)
         assert _sent_by(server, pinned).value("requests_total", status="200") == 1
-        assert len(server.bodies) == 2
+        assert len(server.bulks) == 2
         for settings in (
             ElasticsearchOutput(hosts=(server.url,)),
             ElasticsearchOutput(hosts=(server.url,), certificate_fingerprint="00" * 32),
         ):
             with pytest.raises(Refused, match=r"output\.elasticsearch\.ca_certs"):
                 _sent_by(server, settings)
-        assert len(server.bodies) == 2
+        assert len(server.bulks) == 2

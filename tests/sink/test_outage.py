@@ -56,7 +56,7 @@ def work(rig: Rig, number: int, delivered: list[Delivered]) -> None:
 
 def ids_in(*servers: Faulty) -> set[bytes]:
     """The ids of all that came."""
-    return {line[-11:-3] for server in servers for sent in server.bodies for line in sent.split(b"\n")[:-1:2]}
+    return {line[-11:-3] for server in servers for sent in server.bulks for line in sent.split(b"\n")[:-1:2]}
 
 
 @pytest.mark.parametrize("least", [1, SENDERS])
