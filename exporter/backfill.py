@@ -13,18 +13,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock, Thread
 
-from exporter.errors import ExporterError, Incomplete, SourceError, Stopped
+from exporter.errors import ExporterError, Incomplete, SourceError, Stopped, faults_of
 from exporter.flow import S3Object
 from exporter.ledger import Ledger, State
-from exporter.workers import Workers
+from exporter.workers import IN_A_ROW, Workers
 
 log = logging.getLogger(__name__)
 
 SHOWN = 20
 """Objects that are named at the end, of those left undone."""
-
-IN_A_ROW = 100
-"""So many objects one after another that could not be done are a sign that nothing can: the run ends."""
 
 RECORDS_A_BYTE = 1 / 75
 """Of an object as stored, where no ledger tells: AWS closes a file at 75 MB, and it has over a million records then."""
@@ -102,13 +99,8 @@ def count(parts: Sequence[Part], progress: Progress, stop: Callable[[], bool], u
         except Stopped:
             raise
         except SourceError as error:
-            progress.faults |= faults_of(part, error)
+            progress.faults |= faults_of(part.name, error)
     progress.counted = True
-
-
-def faults_of(part: Part, error: SourceError) -> dict[str, str]:
-    """What of a source was not gone through, and why."""
-    return error.faults if isinstance(error, Incomplete) else {part.name: str(error)}
 
 
 def without(page: Sequence[S3Object], some: Sequence[S3Object]) -> list[S3Object]:
@@ -165,7 +157,7 @@ class Backfill:
         except Stopped:
             return False
         except SourceError as error:
-            faults = faults_of(part, error)
+            faults = faults_of(part.name, error)
             if not isinstance(error, Incomplete):
                 log.error("%s was not gone through whole: %s", part.name, error)  # noqa: TRY400 - the text says it all
         else:

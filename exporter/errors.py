@@ -69,6 +69,11 @@ class Incomplete(SourceError):
         super().__init__("; ".join(faults.values()))
 
 
+def faults_of(name: str, error: Exception) -> dict[str, str]:
+    """What of the source `name` could not be gone through, each with why."""
+    return error.faults if isinstance(error, Incomplete) else {name: str(error) or repr(error)}
+
+
 class ObjectGone(SourceError):
     """The object was deleted between its listing and its reading."""
 

@@ -120,7 +120,7 @@ _SUMMARY = (
 
 _FORGET = (
     "DELETE FROM object WHERE state = 'done' AND bucket = (SELECT number FROM bucket WHERE name = ?) "
-    "AND origin IN (SELECT number FROM origin) AND time < ?"
+    "AND origin IN (SELECT number FROM origin) AND time < ? AND ended < ?"
 )
 _FORGET_KEPT = (
     "DELETE FROM object WHERE state <> 'done' AND state IN ('damaged', 'failed', 'set aside') "
@@ -374,21 +374,17 @@ class Ledger:
 
         What a message may still name stays for `told` after its end, what is damaged, failed or set aside KEPT longer.
         """
-        midnight = int(datetime.combine(floor, time(), UTC).timestamp())
+        before, ended = datetime.combine(floor, time(), UTC), self._clock() - told
         if told:  # what ended before that is older still by its own time, and the index goes by that
-            midnight = min(midnight, int((self._clock() - told).timestamp()))
-        ended = math.ceil((self._clock() - told).timestamp())
-        done = self._change(f"{_FORGET} AND ended <= ?", bucket, midnight, ended)
-        return done + self._change(_FORGET_KEPT, bucket, midnight, self._kept_since())
+            before = min(before, ended)
+        return self._forget(bucket, int(before.timestamp()), math.ceil(ended.timestamp()) + 1)
 
     def prune_ended(self, bucket: str, before: datetime) -> int:
         """The same by when objects ended, for what is found by messages and has no floor: done before `before`.
 
         It costs what is deleted, and a look at those whose own time is before `before` and that ended since.
         """
-        seconds = int(before.timestamp())
-        done = self._change(f"{_FORGET} AND ended < ?", bucket, seconds, seconds)
-        return done + self._change(_FORGET_KEPT, bucket, seconds, min(seconds, self._kept_since()))
+        return self._forget(bucket, int(before.timestamp()), int(before.timestamp()))
 
     # What lasts -------------------------------------------------------------------------------------------------------
 
@@ -471,8 +467,10 @@ class Ledger:
                 self._numbers[key] = numbers_of(self._opened(), source)
             return self._numbers[key]
 
-    def _kept_since(self) -> int:
-        return int((self._clock() - KEPT).timestamp())
+    def _forget(self, bucket: str, before: int, ended: int) -> int:
+        """What is older than `before` by its own time and ended before `ended`, in seconds; how many those were."""
+        kept = min(ended, int((self._clock() - KEPT).timestamp()))
+        return self._change(_FORGET, bucket, before, ended) + self._change(_FORGET_KEPT, bucket, before, kept)
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
-from exporter.errors import ExporterError, Incomplete, SourceError, Stopped
+from exporter.errors import ExporterError, Incomplete, SourceError, Stopped, faults_of
 from exporter.flow import S3Object
 from exporter.health import Health
 from exporter.ledger import Ledger, State
 from exporter.metrics import Metrics
-from exporter.workers import Workers
+from exporter.workers import IN_A_ROW, Workers
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,6 @@ SPAN = timedelta(minutes=5)
 
 SIDE_BY_SIDE = 8
 """Buckets that are walked at once: one that answers slowly, or not, holds up no other."""
-
-IN_A_ROW = 100
-"""Objects undone one after another that end a pass: it is not they, and each would be fetched for nothing."""
 
 _A_MOMENT, _A_SECOND = timedelta(microseconds=2), timedelta(seconds=1)
 
@@ -169,10 +166,9 @@ class Poller:
         """How a pass went: to the metrics, to whoever asks for readiness, and to `status` by the ledger."""
         name = place.listing.source_id
         self._metrics.add("polls_total", outcome="failed" if error else "ok")
-        partly = error.faults if isinstance(error, Incomplete) else {}
-        works = error is None or (partly and place.prefix not in partly)
+        faults = {} if error is None else faults_of(name, error)
+        works = error is None or (isinstance(error, Incomplete) and place.prefix not in faults)
         self._health.tell(name, None if works else str(error) or repr(error))
-        faults = {} if error is None else partly or {name: str(error) or repr(error)}
         try:
             self._ledger.report(name, faults)
         except ExporterError as unwritten:

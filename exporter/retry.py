@@ -38,6 +38,12 @@ OUTPUT = Policy("output", (Unavailable,), first_wait=0.5, longest_wait=60, give_
 """Elasticsearch: a server that is away for hours costs nothing but time."""
 
 
+def failed(state: Attempt) -> tuple[BaseException | None, float]:
+    """What a failed attempt met, and how many seconds the wait for the next one will be."""
+    error = state.outcome.exception() if state.outcome else None
+    return error, state.next_action.sleep if state.next_action else 0
+
+
 def retrying(policy: Policy, stop: Event, on_retry: Callable[[Attempt], None] = lambda _: None) -> Retrying:
     """A tenacity controller for `policy`: call it with a function, or iterate over its attempts.
 

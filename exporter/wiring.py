@@ -163,9 +163,19 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
         told = LONGEST_KEPT if config.source.sqs else timedelta()
         poller = Poller(places, workers, ledger=ledger, metrics=metrics, health=health, told=told)
         consumers = tuple(_consumer(each, workers, common) for each in config.source.sqs)
-        parts = (workers, poller, consumers, inventory, metrics, health, ledger, sink, dead_letters)
         try:
-            yield Program(*parts, buckets=config.source.buckets)
+            yield Program(
+                workers=workers,
+                poller=poller,
+                consumers=consumers,
+                inventory=inventory,
+                metrics=metrics,
+                health=health,
+                ledger=ledger,
+                sink=sink,
+                dead_letters=dead_letters,
+                buckets=config.source.buckets,
+            )
         finally:
             poller.close()
             workers.close()

@@ -13,6 +13,9 @@ from exporter.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+IN_A_ROW = 100
+"""Objects one after another that could not be done: it is not they, and each more would be fetched for nothing."""
+
 _LOOK_SECONDS = 0.2
 
 

@@ -9,14 +9,13 @@ from threading import Event, Lock
 
 import pytest
 
-from exporter import backfill
 from exporter.backfill import Amount, Backfill, Part, Progress, Unknown, count
 from exporter.daemon import Stops
 from exporter.errors import Incomplete, LedgerError, SourceError, Stopped
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import Ledger, State
 from exporter.metrics import Metrics
-from exporter.workers import Workers
+from exporter.workers import IN_A_ROW, Workers
 
 TIME = datetime(2026, 3, 1, tzinfo=UTC)
 PAGE = 10
@@ -149,7 +148,7 @@ def test_where_nothing_can_be_done_any_more_the_run_ends(work: Work) -> None:
     everything = objects(500)
     work.taken.states = dict.fromkeys((source.key for source in everything), State.UNDONE)
     progress = work.run(part(everything), part(objects(3, "b")))
-    assert backfill.IN_A_ROW <= progress.undone <= backfill.IN_A_ROW + 4  # two workers, and what waits for them
+    assert IN_A_ROW <= progress.undone <= IN_A_ROW + 4  # two workers, and what waits for them
     assert progress.faults == {"s3://b/": "100 objects in a row could not be done, and nothing more was begun"}
     assert not any(key.startswith("b") for key in work.taken.keys)
 

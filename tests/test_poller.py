@@ -60,6 +60,17 @@ class Shelf:
 
 
 @dataclass(slots=True)
+class Slow(Shelf):
+    """It answers once it is let go."""
+
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def new_objects(self, *asked: Any) -> Iterator[S3Object]:  # noqa: ANN401 - as its base is called
+        assert self.go.wait(20)
+        yield from Shelf.new_objects(self, *asked)
+
+
+@dataclass(slots=True)
 class Rig:
     """A poller on a real ledger; what it takes goes through `each`, and is done unless that raises."""
 
@@ -346,14 +357,7 @@ def test_few_objects_are_held_however_many_there_are(rig: Rig) -> None:
 
 def test_a_bucket_that_answers_slowly_holds_up_no_other(rig: Rig) -> None:
     go = threading.Event()
-
-    @dataclass(slots=True)
-    class Slow(Shelf):
-        def new_objects(self, *asked: Any) -> Iterator[S3Object]:  # noqa: ANN401 - as its base is called
-            assert go.wait(20)
-            yield from Shelf.new_objects(self, *asked)
-
-    slow, quick = Slow("s3://a-slow/", [stored("slow", 0, "a-slow")]), Shelf("s3://logs/", [stored("quick")])
+    slow, quick = Slow("s3://a-slow/", [stored("slow", 0, "a-slow")], go=go), Shelf("s3://logs/", [stored("quick")])
     poller = rig.poller(slow, quick)
     walking = threading.Thread(target=poller.poll)
     walking.start()
@@ -496,14 +500,7 @@ def test_a_pass_ends_where_one_object_after_another_is_undone(rig: Rig) -> None:
 
 def test_a_pass_that_lasts_holds_up_the_passes_over_no_other_bucket(rig: Rig) -> None:
     go = threading.Event()
-
-    @dataclass(slots=True)
-    class Slow(Shelf):
-        def new_objects(self, *asked: Any) -> Iterator[S3Object]:  # noqa: ANN401 - as its base is called
-            assert go.wait(20)
-            yield from Shelf.new_objects(self, *asked)
-
-    slow, quick = Slow("s3://a-slow/"), Shelf("s3://logs/")
+    slow, quick = Slow("s3://a-slow/", go=go), Shelf("s3://logs/")
     poller = rig.poller(slow, quick)
     for passes in (1, 2, 3):
         poller.poll(wait=False)

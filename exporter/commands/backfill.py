@@ -25,7 +25,6 @@ from exporter.ledger import BACKFILL, KEPT, NAME, Ledger, State
 from exporter.ledger_file import in_use
 from exporter.metrics import Metrics
 from exporter.poller import first_time
-from exporter.sink.elasticsearch import ElasticsearchSink
 from exporter.source.chosen import Chosen
 from exporter.source.key_listing import KeyListing
 from exporter.source.s3 import S3Listing
@@ -191,8 +190,7 @@ def _send(settings: Config, parts: list[Part], stops: daemon.Stops, forget: Call
     if in_use(path):
         raise LedgerError(f"a back-fill is under way on this state folder ({path} is in use): wait for it, or stop it")
     with wiring.program(settings, stops, BACKFILL) as program:
-        if isinstance(program.sink, ElasticsearchSink):
-            program.sink.verify()
+        program.verify()
         forget(program.ledger, path)
         run = Backfill(parts, program.workers, program.ledger)
         try:

@@ -9,7 +9,7 @@ from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.config import Config
 from exporter.errors import Stopped
 from exporter.listener import listening
-from exporter.retry import OUTPUT, Attempt, retrying
+from exporter.retry import OUTPUT, Attempt, failed, retrying
 
 log = logging.getLogger("exporter")
 
@@ -51,6 +51,5 @@ def _jobs(settings: Config, program: wiring.Program) -> tuple[daemon.Job, ...]:
 
 
 def _note(state: Attempt) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0
+    error, wait = failed(state)
     log.warning("the output is not there yet, and asked again in %.1f s: %s", wait, error)

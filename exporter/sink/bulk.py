@@ -1,13 +1,14 @@
 """One bulk request: sending it, and what the answer says of each of its documents."""
 
 import json
+import logging
 import ssl
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from elasticsearch import ApiError, Elasticsearch, TransportError, UnsupportedProductError
+from elasticsearch import ApiError, AuthorizationException, Elasticsearch, TransportError, UnsupportedProductError
 from elasticsearch import ConnectionTimeout as TimedOut
 from elasticsearch import SerializationError as Unreadable
 
@@ -32,6 +33,9 @@ _ADVICE = {
     "or its index takes no writes now",
     404: "there is no such data stream and no template to make it: run `vpcflow-exporter setup`",
 }
+
+
+_log = logging.getLogger(__name__)
 
 
 class TooLarge(SinkError):
@@ -110,6 +114,34 @@ class Bulk:
 
 
 @contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Turns what the client raises into this program's errors."""
+    try:
+        yield
+    except ApiError as error:
+        raise of_answer(where, error) from error
+    except TransportError as error:
+        raise of_connection(where, error) from error
+
+
+@contextmanager
+def looked_at(where: str, what: str) -> Iterator[None]:
+    """The same; where the credentials may not look, that is only logged."""
+    with explained(where):
+        try:
+            yield
+        except AuthorizationException as error:
+            _log.warning("the credentials may not look at %s, which stays unchecked: %s", what, error)
+
+
+def check_template(client: Elasticsearch, stream: str) -> None:
+    """Raises Refused where there is no template to make the data stream by, Unavailable where nobody answers."""
+    with looked_at(stream, f"the index template {stream}"):
+        if not client.indices.exists_index_template(name=stream):
+            raise Refused(f"the index template {stream} does not exist: run `vpcflow-exporter setup`")
+
+
+@contextmanager
 def counted(where: str, metrics: Metrics) -> Iterator[None]:
     """Counts a request and turns what the client raises into this program's errors."""
     try:
@@ -126,6 +158,12 @@ def counted(where: str, metrics: Metrics) -> Iterator[None]:
 def letter(body: Body, action: bytes, document: bytes, reason: str) -> DeadLetter:
     """The dead letter of one document of `body`."""
     return DeadLetter(body.source, _row(action), reason, document.decode("utf-8", "replace"))
+
+
+def too_large_alone(body: Body, error: TooLarge) -> Settled:
+    """A single document that the server is too small for has no other way than into a dead letter."""
+    (pair,) = body.items()
+    return Settled(refused=[letter(body, *pair, f"413: {error}")])
 
 
 def _row(action: bytes) -> int:

@@ -6,20 +6,29 @@ cannot take now is sent again, in smaller requests if need be; what it will not 
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from time import monotonic
 
-from elasticsearch import ApiError, AuthorizationException, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 
 from exporter.config import Credentials, ElasticsearchOutput
 from exporter.errors import Refused, SinkError, Stopped, Unavailable
 from exporter.flow import Batch, Body, DeadLetters, Delivered, S3Object
 from exporter.metrics import Metrics
-from exporter.retry import OUTPUT, Attempt, retrying
-from exporter.sink.bulk import Bulk, Settled, TooLarge, halves, letter, of_answer, of_connection, rows_of, without
+from exporter.retry import OUTPUT, Attempt, failed, retrying
+from exporter.sink.bulk import (
+    Bulk,
+    Settled,
+    TooLarge,
+    check_template,
+    halves,
+    looked_at,
+    rows_of,
+    too_large_alone,
+    without,
+)
 from exporter.sink.pace import Pace, Room, Trip
 from exporter.sink.presence import Look, Presence
 
@@ -178,16 +187,14 @@ class ElasticsearchSink:
         Raises Refused where it is too old, not set up or does not let us in, Unavailable where it does not answer.
         What the credentials may not look at is logged and left to the first request.
         """
-        with self._explained("the server's version"):
+        with looked_at(self.stream, "the server's version"):
             version = self._client.info()["version"]
             if version.get("build_flavor") != "serverless" and _numbers(version["number"]) < OLDEST:
                 oldest = ".".join(map(str, OLDEST))
                 raise Refused(f"Elasticsearch {version['number']} is too old: {oldest} or newer is needed")
-        with self._explained("the index template"):
-            if not self._client.indices.exists_index_template(name=self.stream):
-                raise Refused(f"the index template {self.stream} does not exist: run `vpcflow-exporter setup`")
+        check_template(self._client, self.stream)
         if self._pipeline not in {None, "_none"}:
-            with self._explained("the ingest pipeline"):
+            with looked_at(self.stream, "the ingest pipeline"):
                 if not self._client.options(ignore_status=404).ingest.get_pipeline(id=self._pipeline, summary=True):
                     raise Refused(f"output.elasticsearch.pipeline: there is no ingest pipeline {self._pipeline}")
 
@@ -275,7 +282,7 @@ class ElasticsearchSink:
             if body.count > 1:
                 waiting.bodies[-1:] = halves(body)
                 return Delivered()
-            settled = _too_large_alone(body, error)
+            settled = too_large_alone(body, error)
         except Unavailable as error:
             waiting.unsure = error.arrived
             if error.busy:  # a connection that breaks says nothing of the server's load
@@ -336,8 +343,7 @@ class ElasticsearchSink:
 
     def _on_retry(self, state: Attempt) -> None:
         self._metrics.add("retries_total", policy=OUTPUT.name)
-        error = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0
+        error, wait = failed(state)
         _log.warning("attempt %d failed, the next in %.1f s: %s", state.attempt_number, wait, error)
         if state.attempt_number >= _TOLD_ATTEMPTS:
             self._fails(error)
@@ -345,24 +351,6 @@ class ElasticsearchSink:
     def _fails(self, error: BaseException | None) -> None:
         self._failing = True
         self._tell(str(error))
-
-    @contextmanager
-    def _explained(self, looked_at: str) -> Iterator[None]:
-        """Turns what the client raises into this program's errors; not being allowed to look is only logged."""
-        try:
-            yield
-        except AuthorizationException as error:
-            _log.warning("the credentials may not look at %s, which stays unchecked: %s", looked_at, error)
-        except ApiError as error:
-            raise of_answer(self.stream, error) from error
-        except TransportError as error:
-            raise of_connection(self.stream, error) from error
-
-
-def _too_large_alone(body: Body, error: TooLarge) -> Settled:
-    """A single document that the server is too small for has no other way than into a dead letter."""
-    (pair,) = body.items()
-    return Settled(refused=[letter(body, *pair, f"413: {error}")])
 
 
 def _numbers(version: str) -> tuple[int, ...]:

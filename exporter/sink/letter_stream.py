@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from elasticsearch import ApiError, AuthorizationException, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 
 from exporter.errors import Refused, Unavailable
 from exporter.flow import Body, DeadLetter, S3Object
 from exporter.metrics import Metrics
-from exporter.retry import OUTPUT, Attempt, retrying
-from exporter.sink.bulk import Bulk, Settled, TooLarge, halves, letter, of_answer, of_connection
+from exporter.retry import OUTPUT, Attempt, failed, retrying
+from exporter.sink.bulk import Bulk, Settled, TooLarge, check_template, halves, too_large_alone
 from exporter.sink.dead_letter import DeadLetterFile, entry_of, stamp
 
 DATASET = "vpcflow_exporter.dead_letter"
@@ -90,19 +90,7 @@ class LetterStream:
 
         Raises Refused where there is none, Unavailable where nobody answers; not being allowed to look is only logged.
         """
-        try:
-            there = self._client.indices.exists_index_template(name=self.stream)
-        except AuthorizationException as error:
-            _log.warning(
-                "the credentials may not look at index templates, so %s stays unchecked: %s", self.stream, error
-            )
-            return
-        except ApiError as error:
-            raise of_answer(self.stream, error) from error
-        except TransportError as error:
-            raise of_connection(self.stream, error) from error
-        if not there:
-            raise Refused(f"the index template {self.stream} does not exist: run `vpcflow-exporter setup`")
+        check_template(self._client, self.stream)
 
     def close(self) -> None:
         """Gives back the connections."""
@@ -197,8 +185,7 @@ class LetterStream:
             if body.count > 1:
                 waiting[-1:] = halves(body)
                 return
-            (pair,) = body.items()
-            settled = Settled(refused=[letter(body, *pair, f"413: {error}")])
+            settled = too_large_alone(body, error)
         waiting.pop()
         total.created += settled.created
         total.existing += settled.existing
@@ -209,8 +196,7 @@ class LetterStream:
 
     def _on_retry(self, state: Attempt) -> None:
         self._metrics.add("retries_total", policy=OUTPUT.name)
-        error = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0
+        error, wait = failed(state)
         _log.warning("dead letters: attempt %d failed, the next in %.1f s: %s", state.attempt_number, wait, error)
 
 

@@ -11,7 +11,7 @@ among 800,000, on two busy cores: sending all again 6.2 s, besides making them; 
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Lock
 from time import monotonic
 from typing import Any, TypeVar
@@ -50,6 +50,22 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Patience:
+    """How long some shards have given no answer."""
+
+    since: float | None = None
+
+    def lasts(self, now: float) -> bool:
+        """Shards give no answer; whether they may still come back."""
+        self.since = now if self.since is None else self.since
+        return now < self.since + PATIENCE
+
+    def over(self) -> None:
+        """All of them have answered."""
+        self.since = None
+
+
 class Presence:
     """Looks for documents in the data stream `stream`; needs `read` and `maintenance` on it.
 
@@ -77,7 +93,7 @@ class Presence:
         self._on_retry = on_retry
         self._over = clock() + timeout
         self._refreshed = -math.inf
-        self._failing: float | None = None
+        self._patience = _Patience()
         self._given_up: dict[str, float] = {}
         self._told: set[str] = set()
         self._lock = Lock()
@@ -137,15 +153,10 @@ class Presence:
             return
         with counted(self.stream, self.metrics):
             answer = self._client.indices.refresh(index=self.stream, ignore_unavailable=True).body
-        if failed := read(answer, "_shards", "failed"):
-            self.unrefreshed(failed, now)
-        else:
-            self._refreshed, self._failing = now, None
-
-    def unrefreshed(self, failed: int, now: float) -> None:
-        """Shards gave no answer: raises Unavailable until patience has ended."""
-        self._failing = now if self._failing is None else self._failing
-        if now < self._failing + PATIENCE:
+        if not (failed := read(answer, "_shards", "failed")):
+            self._refreshed = now
+            self._patience.over()
+        elif self._patience.lasts(now):
             raise Unavailable(f"{self.stream}: {failed} shards gave no answer")
 
     def search(self, indices: Sequence[str], query: dict[str, Any], **more: Any) -> object:  # noqa: ANN401 of the API
@@ -190,7 +201,7 @@ class Look:
 
     presence: Presence
     source: S3Object
-    failing: float | None = None
+    patience: _Patience = field(default_factory=_Patience)
     indices: tuple[str, ...] = ()
     unknown: bool = False
 
@@ -268,14 +279,12 @@ class Look:
         """A search, whole; or what can be had of it once patience has ended."""
         presence = self.presence
         answer = presence.search(self.indices or [presence.stream], query, **more)
-        if failed := read(answer, "_shards", "failed"):
-            now = presence.clock()
-            self.failing = now if self.failing is None else self.failing
-            if now < self.failing + PATIENCE:
-                raise Unavailable(f"{presence.stream}: {failed} shards gave no answer to a search")
-            self._miss("shards", f"{failed} shards give no answer")
+        if not (failed := read(answer, "_shards", "failed")):
+            self.patience.over()
+        elif self.patience.lasts(presence.clock()):
+            raise Unavailable(f"{presence.stream}: {failed} shards gave no answer to a search")
         else:
-            self.failing = None
+            self._miss("shards", f"{failed} shards give no answer")
         return answer
 
     def give_up(self, error: SinkError) -> None:
