@@ -27,5 +27,6 @@ def test_too_many_and_too_large_requests(aws: Aws, tmp_path: Path, seed: int) ->
     assert verdict.exact, verdict
     assert total(metrics, "vpcflow_requests_total", status="413") >= 1
     assert total(metrics, "vpcflow_requests_total", status="429") >= 1
-    assert total(metrics, "vpcflow_documents_total", outcome="created") == 12_000
+    taken = [total(metrics, "vpcflow_documents_total", outcome=outcome) for outcome in ("created", "existing")]
+    assert sum(taken) == 12_000, "a request that timed out may have arrived: what it brought is there already"
     assert total(metrics, "vpcflow_dead_letters_total") == 0
