@@ -2,8 +2,8 @@
 
 Each case runs in a process of its own, one after the other, in turns; the best of the turns counts.  The figures of one
 run are comparable with each other, not with another machine's or another day's: that is what the ratios are for.
-At the end the daemon, as a process of its own, takes objects from S3 to Elasticsearch, and the ledger is timed by its
-number of rows.
+At the end the daemon, as a process of its own, takes objects from S3 to Elasticsearch, the ledger is timed by its
+number of rows, and a large inventory over time is made, refreshed and read again.
 """
 
 import argparse
@@ -23,6 +23,7 @@ LARGE = 2_400_000
 
 SHOWN = {
     "both ends": "full document, both ends from an inventory of 2,000 interfaces, Community ID",
+    "over time": "as the first, the same interfaces in a history of 100,000 and a million intervals",
     "no inventory": "document without inventory, Community ID",
     "v2": "as the first, from text with the 14 default fields (v2)",
     "parquet": "as the first, from Parquet",
@@ -36,7 +37,7 @@ SHOWN = {
 WIDTH = 190
 """Of what goes to a file or a pipe: the table needs it."""
 
-END_TO_END, LEDGER = "end-to-end", "ledger"
+END_TO_END, LEDGER, OWNERSHIP = "end-to-end", "ledger", "ownership"
 
 FORMS = ("v5", "v2", "parquet", "messages", "commas")
 
@@ -50,7 +51,8 @@ def main() -> None:
     parser.add_argument(
         "case",
         nargs="?",
-        help=f"one case alone, as JSON; {END_TO_END}: S3 to Elasticsearch, {LEDGER}: by its rows, as tables",
+        help=f"one case alone, as JSON; {END_TO_END}: S3 to Elasticsearch, {LEDGER}: by its rows, {OWNERSHIP}: "
+        "who owned what over time, as tables",
     )
     parser.add_argument("--records", type=int, default=RECORDS, help="records of the object")
     parser.add_argument("--turns", type=int, default=3, help="runs of each case, of which the best counts")
@@ -59,12 +61,15 @@ def main() -> None:
         _end_to_end(options.records)
     elif options.case == LEDGER:
         _ledger()
+    elif options.case == OWNERSHIP:
+        _ownership(options.records)
     elif options.case:
         print(json.dumps(_measure(options.case, options.records)))  # noqa: T201
     else:
         _all(options.records, options.turns)
         _end_to_end(options.records)
         _ledger()
+        _ownership(options.records)
 
 
 def _end_to_end(records: int) -> None:
@@ -77,6 +82,12 @@ def _ledger() -> None:
     from bench import ledger  # noqa: PLC0415 - as above
 
     ledger.main(_console())
+
+
+def _ownership(records: int) -> None:
+    from bench import ownership, traffic  # noqa: PLC0415 - as above
+
+    ownership.main(_console(), traffic.sample(records))
 
 
 def _console() -> Console:

@@ -13,7 +13,7 @@ import orjson
 from bench.traffic import CONTAINERS, FIELDS, REWRITTEN, Sample, sample
 from exporter.ecs.document import Encoder
 from exporter.ecs.tables import PROTOCOLS, tcp_flags
-from exporter.enrich.ends import enrich
+from exporter.enrich.ends import Known, enrich
 from exporter.enrich.snapshot_file import load
 from exporter.metrics import Metrics
 from exporter.read.inflate import inflated
@@ -33,17 +33,15 @@ class Cost:
     stages: dict[str, float] = field(default_factory=dict)
 
 
-def columnar(sample: Sample, *, inventory: bool) -> Cost:
-    """The program's own path from stored bytes to request bodies; with the inventory both ends are enriched."""
-    snapshot = load(sample.inventory) if inventory else None
-    if snapshot is not None:
-        _ = snapshot.index
-    cost, metrics = Cost(), Metrics()
-    encoder = Encoder("exporter", REQUEST_BYTES)
+def columnar(sample: Sample, known: Callable[[Sample], Known | None]) -> Cost:
+    """The program's own path from stored bytes to request bodies; both ends are enriched by what is known."""
+    cost, metrics, encoder, inventory = Cost(), Metrics(), Encoder("exporter", REQUEST_BYTES), known(sample)
+    if inventory is not None:
+        _ = inventory.index  # made once for all objects
     reader = Reader(lambda _: [("the bench", FIELDS)])
     with sample.path.open("rb") as stream:
         for piece in _timed(cost, "read", reader.read(stream, sample.source)):
-            batch = _once(cost, "enrich", partial(enrich, piece.batch, snapshot, metrics))
+            batch = _once(cost, "enrich", partial(enrich, piece.batch, inventory, metrics))
             for body in _timed(cost, "encode", encoder.encode(batch)):
                 cost.records += body.count
                 cost.bytes += len(body.data) - 48 * body.count
@@ -165,12 +163,25 @@ def _on(form: str, case: Callable[[Sample], Cost]) -> Callable[[int], Cost]:
     return lambda records: case(sample(records, form))
 
 
-FULL = partial(columnar, inventory=True)
+def snapshot(sample: Sample) -> Known:
+    """An inventory of one moment."""
+    return load(sample.inventory)
+
+
+def over_time(sample: Sample) -> Known:
+    """The same interfaces among a hundred thousand, in a history of a million intervals."""
+    from bench.ownership import made  # noqa: PLC0415 - it takes a minute
+
+    return made(sample).view
+
+
+FULL = partial(columnar, known=snapshot)
 
 CASES: dict[str, Callable[[int], Cost]] = {
     **{f"make {form}": _on(form, make) for form in (*CONTAINERS, *REWRITTEN)},
     "both ends": _on("v5", FULL),
-    "no inventory": _on("v5", partial(columnar, inventory=False)),
+    "over time": _on("v5", partial(columnar, known=over_time)),
+    "no inventory": _on("v5", partial(columnar, known=lambda _: None)),
     "v2": _on("v2", FULL),
     "parquet": _on("parquet", FULL),
     "messages": _on("messages", FULL),

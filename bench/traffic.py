@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from exporter.commands.network_inventory import snapshot_of
-from exporter.enrich.snapshot_file import load, save
+from exporter.enrich.snapshot_file import VERSION, load, save
 from exporter.flow import S3Object
 from exporter.simulate.containers import FORMATS, Container, Format, Parquet, Text
 from exporter.simulate.plan import plausible
@@ -85,7 +85,7 @@ def sample(records: int, form: str = "v5") -> Sample:
     OUT.mkdir(exist_ok=True)
     suffix = REWRITTEN[form][0] if form in REWRITTEN else CONTAINERS[form].suffix
     name = f"{records}.v2" if form == "v2" else str(records)
-    made = Sample(OUT / f"{name}{suffix}", OUT / "inventory.json")
+    made = Sample(OUT / f"{name}{suffix}", OUT / f"inventory.{VERSION}.json")
     if not made.inventory.exists():
         save(snapshot_of(plausible(SEED, size=INTERFACES), START), made.inventory)
     if not made.path.exists():

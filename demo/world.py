@@ -1,10 +1,12 @@
 """The demo's embedded AWS: a bucket, and a network built through EC2's own API."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
-from exporter.enrich.ec2 import describe
+from exporter.enrich.budget import Budget
+from exporter.enrich.calls import Calls
+from exporter.enrich.ec2 import Scope, describe
+from exporter.enrich.oddities import Oddities
 from exporter.enrich.snapshot_file import save
 from exporter.metrics import Metrics
 from exporter.simulate.aws import build
@@ -22,5 +24,6 @@ def make_network(cloud: Aws, bucket: str, inventory: Path) -> None:
     cloud.client("s3").create_bucket(Bucket=bucket)
     ec2 = cloud.client("ec2")
     build(ec2, plausible(seed=1))
-    snapshot = describe(ec2, REGION, None, tag_keys=(), now=datetime.now(UTC), stop=Event(), metrics=Metrics())
-    save(snapshot, inventory)
+    metrics = Metrics()
+    calls = Calls(budget=Budget(20), stop=Event(), metrics=metrics)
+    save(describe(ec2, Scope(REGION), calls, tag_keys=(), oddities=Oddities(metrics)), inventory)

@@ -21,6 +21,7 @@ COMMANDS = {
     "backfill": "Send the records of a range of time, from any bucket of source.s3, and nothing twice.",
     "dead-letters": "Show the lines and documents that could not go out, and send them again.",
     "objects": "Show the objects that are not simply done, and have them tried again.",
+    "inventory": "Show who owned an address when, and why a record names whom it names.",
     "setup": "Install or upgrade the templates in Elasticsearch.",
     "convert": "Print the documents of local flow-log files, one a line.",
     "inspect": "Tell what flow-log files are and what is in them.",

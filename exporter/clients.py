@@ -18,7 +18,9 @@ from exporter.errors import ConfigError, Fault
 from exporter.source.roles import Renewed, assumed
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from botocore.credentials import Credentials
+    from botocore.loaders import Loader
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
@@ -53,30 +55,54 @@ class Clients:
         self._config = config
         own = Renewed(partial(_found, config.aws.profile), "the credentials of this program")
         with explained():
+            plain = botocore.session.Session(profile=config.aws.profile)
+            self._descriptions: Loader = plain.get_component("data_loader")
             self._own = self._session(own)
             self.region: str | None = self._own.region_name
             """Of the configuration, the profile or the environment; None where none of them names one."""
         self._roles = {Role(): self._own}
         self._lock = Lock()
+        self._making = Lock()  # boto3's sessions make one client at a time
         self.s3 = S3Clients(config, self)
 
-    def ec2(self, region: str) -> "EC2Client":
-        """A client for EC2, with this program's own credentials."""
-        with explained():
-            return self._own.client("ec2", region, endpoint_url=self._config.aws.endpoint_url, config=self._calls())
+    def ec2(self, region: str, role: Role = Role()) -> "EC2Client":
+        """A client for EC2, with this program's own credentials or a role's, which STS gives in this program's region.
+
+        Any thread may ask.
+        """
+        with explained(), self._making:
+            return self.session(role, self.here).client(
+                "ec2", region, endpoint_url=self._config.aws.endpoint_url, config=self._calls()
+            )
+
+    def sts(self) -> "BaseClient":
+        """A client that tells whose credentials this program has."""
+        with explained(), self._making:
+            client: BaseClient = self._own.client(
+                "sts", self.here, endpoint_url=self._config.aws.endpoint_url, config=self._calls()
+            )
+            return client
+
+    def organizations(self, role: Role) -> "BaseClient":
+        """A client for the organization: one service for all regions of a partition."""
+        with explained(), self._making:
+            client: BaseClient = self.session(role, self.here).client(
+                "organizations", self.here, endpoint_url=self._config.aws.endpoint_url, config=self._calls()
+            )
+            return client
 
     def sqs(self, queue: SqsSource) -> "SQSClient":
         """A client for a queue: at its URL's host, or where that is AWS's own, as the other services."""
         region = queue.queue_region or self.here
         endpoint = queue.endpoint or self._config.aws.endpoint_url
-        with explained():
+        with explained(), self._making:
             return self.session(Role.of(queue), region).client(
                 "sqs", region, endpoint_url=endpoint, config=self._calls()
             )
 
     def s3_in(self, region: str, role: Role) -> "S3Client":
         """A client for the buckets of a region."""
-        with explained():
+        with explained(), self._making:
             return self.session(role, region).client(
                 "s3", region, endpoint_url=self._config.aws.endpoint_url, config=self._calls()
             )
@@ -95,6 +121,8 @@ class Clients:
 
     def _session(self, credentials: Renewed) -> boto3.Session:
         session = botocore.session.Session(profile=self._config.aws.profile)
+        # EC2's description alone takes 25 MiB: one for all roles.
+        session.register_component("data_loader", self._descriptions)
         credentials.sign_for(session)
         return boto3.Session(botocore_session=session, region_name=self._config.aws.region)
 
@@ -117,6 +145,11 @@ class Clients:
     def here(self) -> str:
         """The region of what names none."""
         return self.region or _FALLBACK_REGION
+
+    @property
+    def partition(self) -> str:
+        """The partition of this program's region: aws, aws-cn, aws-us-gov."""
+        return self._partition(self.here)
 
     def _partition(self, region: str) -> str:
         """The partition of a region; of one that boto3 cannot place, the usual one."""

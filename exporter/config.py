@@ -35,6 +35,8 @@ from exporter.config_file import Loc, dotted, is_verbatim, read_text, read_yaml
 from exporter.errors import ConfigError, Fault
 from exporter.option_types import (
     SECRET_FILES,
+    AccountId,
+    AccountName,
     ApiKey,
     Bucket,
     CloudId,
@@ -56,6 +58,7 @@ from exporter.option_types import (
     QueueUrl,
     Region,
     RoleArn,
+    RoleName,
     Start,
     TagKey,
     Url,
@@ -195,6 +198,24 @@ class Aws(Settings):
     endpoint_url: Url | None = None
 
 
+class AskedAccount(Settings):
+    """One account whose interfaces are known."""
+
+    id: AccountId
+    name: AccountName | None = None
+    role_arn: RoleArn | None = None
+    external_id: ExternalId | None = None
+
+
+class Organization(Settings):
+    """The organization whose accounts are asked."""
+
+    enabled: Flag = False
+    role_arn: RoleArn | None = None
+    external_id: ExternalId | None = None
+    exclude: Annotated[tuple[AccountId, ...], CommaList, Field(max_length=10_000)] = ()
+
+
 class Ec2Inventory(Settings):
     """Which interfaces are known."""
 
@@ -202,6 +223,13 @@ class Ec2Inventory(Settings):
     regions: Annotated[tuple[Region, ...], CommaList, Field(max_length=100)] = ()
     refresh_every: Annotated[timedelta, duration("10s", "1d")] = timedelta(minutes=5)
     tags: Annotated[tuple[TagKey, ...], CommaList, Field(max_length=50)] = ()
+    accounts: Annotated[tuple[AskedAccount, ...], Field(max_length=10_000)] = ()
+    role_name: RoleName | None = None
+    external_id: ExternalId | None = None
+    organization: Organization = Organization()
+    calls_per_second: Annotated[int, whole(1, 1000)] = 20
+    remember: Annotated[timedelta, duration("1h", "400d")] = timedelta(days=30)
+    assume_unchanged: Annotated[timedelta, duration("0s", "7d")] = timedelta()
 
 
 class Enrich(Settings):

@@ -12,6 +12,7 @@ from exporter.config_file import Loc
 from exporter.option_types import FLAGS, SECRET_FILES, URL, keys_root, secret_file
 
 _CLUSTER = ("output", "elasticsearch")
+_INVENTORY = ("enrich", "ec2")
 _ALTERNATIVES: tuple[tuple[Loc, bool, tuple[str, ...]], ...] = (
     (("output",), True, ("elasticsearch", "files")),
     (_CLUSTER, True, ("hosts", "cloud_id")),
@@ -49,6 +50,9 @@ def conflicts(tree: object) -> Iterator[tuple[Loc, str]]:
     yield from _repeated_buckets(source.get("s3"))
     yield from _overlapping_buckets(source.get("s3"))
     yield from _repeated_flow_logs(source.get("flow_logs"))
+    inventory = _given(tree, _INVENTORY) or {}
+    for looked in (_accounts_without_roles, _repeated_accounts, _others_roles, _half_inventory):
+        yield from ((_INVENTORY + loc, problem) for loc, problem in looked(inventory))
     cluster = _given(tree, _CLUSTER) or {}
     for check in (_half_credentials, _unreadable_files, _unprotected_hosts):
         yield from ((_CLUSTER + loc, problem) for loc, problem in check(cluster))
@@ -135,6 +139,45 @@ def _repeated_flow_logs(flow_logs: object) -> Iterator[tuple[Loc, str]]:
             same = first.setdefault(flow_log, index)
             if same != index:
                 yield ("source", "flow_logs", index), f"the same id as source.flow_logs[{same}]: leave one out"
+
+
+def _accounts_without_roles(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    if "role_name" in inventory:
+        return
+    if _is_on(_given(inventory, ("organization",))):
+        yield ("organization",), "its accounts are asked by a role of each: give enrich.ec2.role_name too"
+    for index, entry in _entries(inventory.get("accounts")):
+        if "role_arn" not in entry:
+            yield ("accounts", index), "an account is asked by a role: give role_arn, or enrich.ec2.role_name for all"
+
+
+def _is_on(section: dict[str, object] | None) -> bool:
+    return section is not None and FLAGS.get(str(section.get("enabled")).lower(), False)
+
+
+def _repeated_accounts(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    first: dict[str, int] = {}
+    for index, entry in _entries(inventory.get("accounts")):
+        if isinstance(account := entry.get("id"), str):
+            same = first.setdefault(account, index)
+            if same != index:
+                yield ("accounts", index), f"the same id as enrich.ec2.accounts[{same}]: leave one out"
+
+
+def _others_roles(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    for index, entry in _entries(inventory.get("accounts")):
+        account, role = entry.get("id"), entry.get("role_arn")
+        owner = role.split(":")[4:5] if isinstance(role, str) else []
+        if isinstance(account, str) and owner and owner != [account]:
+            yield ("accounts", index, "role_arn"), "a role of another account than this entry's id: give one of its own"
+
+
+def _half_inventory(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:
+    if "external_id" in inventory and "role_name" not in inventory:
+        yield ("external_id",), "an external id is told with a role: give role_name too"
+    organization = _given(inventory, ("organization",)) or {}
+    if "external_id" in organization and "role_arn" not in organization:
+        yield ("organization", "external_id"), "an external id is told with a role: give role_arn too"
 
 
 def _half_credentials(cluster: dict[str, object]) -> Iterator[tuple[Loc, str]]:

@@ -27,7 +27,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -35,7 +36,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Self, TextIO
 
-from exporter import ledger_troubles
+from exporter import ledger_ownership, ledger_troubles
 from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger_file import Connection, Row, explained, open_to_look, open_to_write, own
@@ -404,6 +405,28 @@ class Ledger:
     def keep_troubles(self, scopes: Collection[str]) -> None:
         """Forgets the troubles of any other scope: of sources that the configuration no longer has."""
         self._run("DELETE FROM trouble WHERE scope NOT IN (SELECT value FROM json_each(?))", json.dumps(list(scopes)))
+
+    # Who owned what ---------------------------------------------------------------------------------------------------
+
+    def still(self) -> AbstractContextManager[object]:
+        """Within it the rows are those of one moment: nobody but their one reader writes them."""
+        return nullcontext()
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """All rows of a table of ledger_ownership.COLUMNS, in the order of their numbers."""
+        after = -1
+        while chunk := self._owned(table, after):
+            yield from chunk
+            after = chunk[-1][0]
+
+    def remember(self, rows: Mapping[str, Iterable[Row]], gone: Mapping[str, Iterable[int]]) -> None:
+        """Puts rows of such tables in the place of those of their number and deletes others: all of it or nothing."""
+        with self._lock, explained(self._path):
+            ledger_ownership.write(self._opened(), rows, gone)
+
+    def _owned(self, table: str, after: int) -> list[Row]:
+        with self._lock, explained(self._path):
+            return ledger_ownership.read(self._opened(), table, after)
 
     # Inside -----------------------------------------------------------------------------------------------------------
 

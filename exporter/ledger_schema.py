@@ -121,5 +121,41 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE doubt (until INTEGER NOT NULL) STRICT;     -- one row
     INSERT INTO doubt VALUES (0);
     """,
+    """
+    -- Who owned what: see enrich/history.py, which makes and reads these rows.
+    CREATE TABLE scope (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,      -- an account in a region
+        taken INTEGER NOT NULL,         -- when it was last asked
+        networks TEXT NOT NULL,         -- JSON
+        links TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE interface (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        vpc TEXT,
+        since INTEGER,                  -- its own records prove that it existed then
+        until INTEGER
+    ) STRICT;
+    CREATE TABLE workload (
+        number INTEGER PRIMARY KEY,
+        interface INTEGER NOT NULL,
+        scope INTEGER NOT NULL,
+        first INTEGER NOT NULL,         -- seen
+        last INTEGER,                   -- nothing: in the newest answer
+        owner TEXT NOT NULL             -- JSON
+    ) STRICT;
+    CREATE TABLE holding (
+        number INTEGER PRIMARY KEY,
+        interface INTEGER NOT NULL,
+        scope INTEGER NOT NULL,
+        high INTEGER NOT NULL,          -- the address, in two halves
+        low INTEGER NOT NULL,
+        bits INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER
+    ) STRICT;
+    """,
 )
 """The file's versions: the first text makes version 1 out of nothing, the next version 2 out of 1, and so on."""

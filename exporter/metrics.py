@@ -25,7 +25,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("bad_lines_total", "counter", "Lines that are no records, kept as dead letters."),
     Metric("skipped_lines_total", "counter", "Lines without a record: blank, or a repeated header."),
     Metric("unknown_fields_total", "counter", "Values of fields that are not known yet, all carried."),
-    Metric("ends_total", "counter", "Ends of records by whether the inventory knows them.", ("end", "resolved")),
+    Metric(
+        "ends_total",
+        "counter",
+        "Ends of records by how they became known (own_vpc, public, interface, reachable, unique), or why not: known "
+        "at other times only (not_then), it may be several (ambiguous), never seen (unknown).",
+        ("end", "resolved"),
+    ),
     Metric("documents_total", "counter", "Documents by what became of them.", ("outcome",)),
     Metric("document_bytes_total", "counter", "Bytes of requests accepted by the output."),
     Metric(
@@ -47,8 +53,32 @@ METRICS: tuple[Metric, ...] = (
     Metric("messages_in_flight", "gauge", "Messages held: their objects are under way."),
     Metric("queue_faults_total", "counter", "Messages or receives that failed, by the call to the queue.", ("call",)),
     Metric("inventory_refreshes_total", "counter", "Refreshes of the EC2 inventory by outcome.", ("outcome",)),
-    Metric("inventory_interfaces", "gauge", "Interfaces in the inventory."),
-    Metric("inventory_time_seconds", "gauge", "When the inventory in use was taken, seconds since 1970."),
+    Metric(
+        "inventory_interfaces",
+        "gauge",
+        "Interfaces in the inventory; the account is empty where it is that of the program's own credentials.",
+        ("account", "region"),
+    ),
+    Metric(
+        "inventory_time_seconds",
+        "gauge",
+        "When EC2 was last asked with success, seconds since 1970 by AWS's clock.",
+        ("account", "region"),
+    ),
+    Metric(
+        "inventory_remembered",
+        "gauge",
+        "Interfaces, and times that they had an address, that are remembered; of what is gone too.",
+        ("what",),
+    ),
+    Metric(
+        "inventory_oddities_total",
+        "counter",
+        "What EC2's answers hold that cannot be used (interface_without_id, no_address, no_network) or not for all "
+        "(interface_without_vpc, two_owners of one address at once), questions that it refuses and that the inventory "
+        "does without (links_refused), clocks that differ or jump (clock).",
+        ("kind",),
+    ),
     Metric("newest_object_time_seconds", "gauge", "The time of the newest object done, seconds since 1970."),
 )
 
@@ -72,6 +102,10 @@ class Metrics:
     def set(self, name: str, value: float, **labels: str) -> None:
         """Sets a gauge."""
         self._at(name, labels).set(value)
+
+    def forget(self, name: str, **labels: str) -> None:
+        """Lets go of a gauge's value for these labels, where it has one."""
+        self._metrics[name].remove_by_labels(labels)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Adds an observation to a histogram."""

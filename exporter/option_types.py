@@ -272,6 +272,7 @@ _QUEUE_HOST = re.compile(
     rf"(?:[a-z0-9-]+\.)?sqs(?:-fips)?\.({_REGION})\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)"
 )
 _ROLE_IS = "a role's ARN such as arn:aws:iam::123456789012:role/flow-log-reader"
+_ROLE_NAME_IS = "a role's name, with its path where it has one, such as flow-log-reader or readers/flow-log-reader"
 _EXTERNAL_IS = "an external id as IAM takes it: 2 to 1224 letters, digits and + = , . @ : / _ -"
 _REGION_IS = "a region's name such as eu-central-1"
 _TAG_IS = "a tag's key: 1 to 128 letters, digits, blanks and . : / = + - @ _"
@@ -299,6 +300,9 @@ Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_IS)]
 Prefix = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
 Region = Annotated[str, _matching(_REGION, _REGION_IS)]
 RoleArn = Annotated[str, _matching(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}", _ROLE_IS)]
+RoleName = Annotated[str, _matching(r"[A-Za-z0-9_+=,.@-][A-Za-z0-9_+=,.@/-]{0,575}", _ROLE_NAME_IS)]
+AccountId = Annotated[str, _matching(r"[0-9]{12}", "an account's id: 12 digits")]
+AccountName = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{1,128}", "an account's name: 1 to 128 characters")]
 ExternalId = Annotated[str, _matching(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", _EXTERNAL_IS)]
 TagKey = Annotated[str, _matching(r"[\w .:/=+@-]{1,128}", _TAG_IS)]
 Profile = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{1,128}", "a profile's name: 1 to 128 characters")]

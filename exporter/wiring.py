@@ -12,18 +12,25 @@ from functools import partial
 from elasticsearch import Elasticsearch
 
 from exporter import pipeline
-from exporter.clients import Clients, S3Clients
+from exporter.clients import Clients, Role, S3Clients
 from exporter.config import Config, ElasticsearchOutput, S3Source, SqsSource
 from exporter.consumer import Consumer
 from exporter.daemon import Stops
 from exporter.ecs.document import Encoder
+from exporter.enrich.accounts import Accounts
+from exporter.enrich.budget import Budget
+from exporter.enrich.calls import Calls
 from exporter.enrich.ec2 import Inventory
-from exporter.enrich.ends import enrich
+from exporter.enrich.ends import enrich, latest
+from exporter.enrich.history_store import Rows, StoredHistory
+from exporter.enrich.oddities import Oddities
+from exporter.enrich.owners import Owners
 from exporter.errors import ConfigError, Fault, InventoryError, SinkError
 from exporter.fields import field_named
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
 from exporter.health import INVENTORY, OUTPUT, Health
 from exporter.ledger import NAME, Ledger, State
+from exporter.ledger_ownership import Ownership
 from exporter.metrics import Metrics
 from exporter.poller import Place, Poller, identity_of
 from exporter.read.reader import Reader
@@ -40,6 +47,9 @@ from exporter.source.sqs import Queue
 from exporter.workers import Workers
 
 log = logging.getLogger(__name__)
+
+SHORTEST_GAP = timedelta(minutes=15)
+"""A pause between two answers of EC2 that tells nothing of what both show, however often it is asked."""
 
 LONGEST_KEPT = timedelta(days=14)
 """SQS's bound: no message is older."""
@@ -148,7 +158,8 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
     with Ledger(config.state.folder / ledger_name) as ledger:
         ledger.keep_troubles((INVENTORY, *config.source.ids))
         common = _Common(config, aws, ledger, metrics, health, stops)
-        inventory = inventory_of(config, aws, metrics, stops)
+        rows = ledger if ledger_name == NAME else Ownership(config.state.folder / NAME)
+        inventory = inventory_of(config, aws, rows, metrics, stops)
         dead_letters = letters_of(config, metrics, stops)
         sink = sink_of(config, dead_letters, metrics, stops, partial(health.tell, OUTPUT))
         stages = _stages(common, inventory, sink, dead_letters)
@@ -288,22 +299,54 @@ def _formats(config: Config, aws: Clients, metrics: Metrics, stops: Stops) -> Fl
     return FlowLogFormats(source, aws.ec2, regions=regions, metrics=metrics, stop=stops.now)
 
 
-def inventory_of(config: Config, aws: Clients, metrics: Metrics, stops: Stops) -> Inventory | None:
-    """What asks EC2, where the configuration wants that; ConfigError where no region is known."""
+def inventory_of(config: Config, aws: Clients, rows: Rows, metrics: Metrics, stops: Stops) -> Inventory | None:
+    """What asks EC2 and remembers in `rows` who owned what, where the configuration wants that.
+
+    ConfigError where no region is known, LedgerError where what is remembered cannot be read.
+    """
     settings = config.enrich.ec2
     if not settings.enabled:
         return None
     regions = settings.regions or aws.source_regions()
     if not regions:
         raise ConfigError((Fault("enrich.ec2.regions", "no region is known: name some here, or set aws.region"),))
+    calls = Calls(budget=Budget(settings.calls_per_second), stop=stops.soon, metrics=metrics)
+    oddities, lister = Oddities(metrics), Role(settings.organization.role_arn, settings.organization.external_id)
+    accounts = Accounts(
+        settings, calls=calls, sts=aws.sts, organizations=partial(aws.organizations, lister), partition=aws.partition
+    )
+    store = StoredHistory(rows)
+    owners = Owners(
+        store.load(int(settings.assume_unchanged.total_seconds())),
+        store.write,
+        gap=max(SHORTEST_GAP, 3 * settings.refresh_every),
+        remember=settings.remember,
+        metrics=metrics,
+        oddities=oddities,
+    )
     return Inventory(
-        {region: aws.ec2(region) for region in regions}, tag_keys=settings.tags, stop=stops.soon, metrics=metrics
+        accounts.known,
+        regions,
+        lambda account, region: aws.ec2(region, Role(account.role_arn, account.external_id)),
+        owners=owners,
+        calls=calls,
+        tag_keys=settings.tags,
+        oddities=oddities,
+        metrics=metrics,
     )
 
 
 def enricher(inventory: Inventory | None, metrics: Metrics) -> Callable[[Batch], Batch]:
-    """The stage that adds both ends' names to a batch, by the inventory's newest snapshot."""
-    return lambda batch: enrich(batch, inventory.current() if inventory else None, metrics)
+    """The stage that adds both ends' names to a batch, by what is known of the time of its flows."""
+
+    def enriched(batch: Batch) -> Batch:
+        if inventory is None:
+            return enrich(batch, None, metrics)
+        if (moment := latest(batch.frame)) is not None:
+            inventory.reach(moment)
+        return enrich(batch, inventory.current(), metrics)
+
+    return enriched
 
 
 def sink_of(

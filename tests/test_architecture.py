@@ -29,7 +29,7 @@ TOGETHER = ("pipeline", "clients", "wiring", "commands", "commands.*", "__main__
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "boto3": ("clients", "commands.generate"),
-    "botocore": ("source.*", "enrich.ec2", "clients", "commands.generate"),
+    "botocore": ("source.*", "enrich.calls", "clients", "commands.generate"),
     "ecs_logging": ("logs",),
     "elasticsearch": (
         "sink.elasticsearch",

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from exporter.config import (
+    AskedAccount,
     Aws,
     Config,
     Credentials,
@@ -26,6 +27,7 @@ from exporter.config import (
     FlowLog,
     Log,
     MetricsListener,
+    Organization,
     Output,
     S3Source,
     Source,
@@ -95,7 +97,21 @@ def test_the_least_configuration_is_all_defaults() -> None:
             poll_every=timedelta(minutes=1),
         ),
         aws=Aws(region=None, profile=None, endpoint_url=None),
-        enrich=Enrich(ec2=Ec2Inventory(enabled=True, regions=(), refresh_every=timedelta(minutes=5), tags=())),
+        enrich=Enrich(
+            ec2=Ec2Inventory(
+                enabled=True,
+                regions=(),
+                refresh_every=timedelta(minutes=5),
+                tags=(),
+                accounts=(),
+                role_name=None,
+                external_id=None,
+                organization=Organization(enabled=False, role_arn=None, external_id=None, exclude=()),
+                calls_per_second=20,
+                remember=timedelta(days=30),
+                assume_unchanged=timedelta(0),
+            )
+        ),
         output=Output(
             namespace="exporter",
             elasticsearch=None,
@@ -458,11 +474,114 @@ def test_where_a_sources_keys_lie_and_what_it_is_called(entry: str, root: str, s
     assert (source.root, source.source_id) == (root, source_id)
 
 
+READER = "arn:aws:iam::123456789012:role/reader"
+ONE, TWO = "012345678901", "210987654321"
+
+
+def with_inventory(inventory: str) -> str:
+    """MINIMAL with these options below enrich.ec2."""
+    return MINIMAL + f"enrich: {{ec2: {{{inventory}}}}}\n"
+
+
+def test_accounts_whole() -> None:
+    text = f"""accounts: [
+        {{id: {ONE}, name: "Payments (EU)", role_arn: "arn:aws-cn:iam::{ONE}:role/team/inventory", external_id: a-1}},
+        {{id: {TWO}}},
+      ],
+      role_name: team/flow-log-inventory, external_id: b=2,
+      organization: {{enabled: yes, role_arn: "{READER}", external_id: c.3, exclude: "{ONE},{TWO}"}},
+      calls_per_second: 1000, remember: 400d, assume_unchanged: 7d"""
+    assert parse(with_inventory(text), "c.yaml", {}).enrich.ec2 == Ec2Inventory(
+        accounts=(
+            AskedAccount(
+                id=ONE,
+                name="Payments (EU)",
+                role_arn=f"arn:aws-cn:iam::{ONE}:role/team/inventory",
+                external_id="a-1",
+            ),
+            AskedAccount(id=TWO, name=None, role_arn=None, external_id=None),
+        ),
+        role_name="team/flow-log-inventory",
+        external_id="b=2",
+        organization=Organization(enabled=True, role_arn=READER, external_id="c.3", exclude=(ONE, TWO)),
+        calls_per_second=1000,
+        remember=timedelta(days=400),
+        assume_unchanged=timedelta(days=7),
+    )
+
+
+NO_ROLE = "an account is asked by a role: give role_arn, or enrich.ec2.role_name for all"
+NO_ROLE_NAME = "its accounts are asked by a role of each: give enrich.ec2.role_name too"
+NOT_ITS_ROLE = "a role of another account than this entry's id: give one of its own"
+ROLE_NAME = "expected a role's name, with its path where it has one, such as flow-log-reader or readers/flow-log-reader"
+ACCOUNT_ID = "expected an account's id: 12 digits; given: {}"
+
+
+@pytest.mark.parametrize(
+    ("inventory", "faults"),
+    [
+        (f"accounts: [{{id: {ONE}}}]", [("accounts[0]", NO_ROLE)]),
+        (
+            f"accounts: [{{id: {ONE}, role_arn: 'arn:aws:iam::{ONE}:role/x'}}, {{id: {TWO}, name: two}}]",
+            [("accounts[1]", NO_ROLE)],
+        ),
+        ("organization: {enabled: true}", [("organization", NO_ROLE_NAME)]),
+        ("organization: {enabled: false}", []),
+        (f"organization: {{role_arn: '{READER}'}}", []),
+        ("organization: {enabled: true}, role_name: reader", []),
+        (
+            f"role_name: r, accounts: [{{id: {ONE}}}, {{id: {TWO}}}, {{id: {ONE}, name: again}}]",
+            [("accounts[2]", "the same id as enrich.ec2.accounts[0]: leave one out")],
+        ),
+        (
+            f"accounts: [{{id: {ONE}, role_arn: 'arn:aws:iam::{TWO}:role/x'}}]",
+            [("accounts[0].role_arn", NOT_ITS_ROLE)],
+        ),
+        ("external_id: abc", [("external_id", "an external id is told with a role: give role_name too")]),
+        (
+            "organization: {external_id: abc}",
+            [("organization.external_id", "an external id is told with a role: give role_arn too")],
+        ),
+        (
+            "role_name: /reader, accounts: [{id: 1234}, {name: one}], organization: {exclude: [x]}",
+            [
+                ("accounts[0].id", ACCOUNT_ID.format("'1234'")),
+                ("accounts[1].id", "missing: it has no default"),
+                ("organization.exclude[0]", ACCOUNT_ID.format("'x'")),
+                ("role_name", f"{ROLE_NAME}; given: '/reader'"),
+            ],
+        ),
+        (
+            f"accounts: [{{id: {ONE}, name: '', role_arn: 'arn:aws:iam::{TWO}:role/x'}}, {{id: {ONE}}}]",
+            [
+                ("accounts[0].name", "expected an account's name: 1 to 128 characters; given: ''"),
+                ("accounts[0].role_arn", NOT_ITS_ROLE),
+                ("accounts[1]", NO_ROLE),
+                ("accounts[1]", "the same id as enrich.ec2.accounts[0]: leave one out"),
+            ],
+        ),
+        (
+            "calls_per_second: 0, remember: 59m, assume_unchanged: 8d",
+            [
+                ("assume_unchanged", DURATION.format("0s", "7d", "'8d'")),
+                ("calls_per_second", "expected a whole number from 1 to 1000; given: '0'"),
+                ("remember", DURATION.format("1h", "400d", "'59m'")),
+            ],
+        ),
+    ],
+)
+def test_what_accounts_need(inventory: str, faults: list[tuple[str, str]]) -> None:
+    text = with_inventory(inventory)
+    if not faults:
+        assert isinstance(parse(text, "c.yaml", {}), Config)
+        return
+    assert sorted(faults_of(text)) == [(f"enrich.ec2.{path}", problem) for path, problem in faults]
+
+
 APART = "lists keys that source.s3[{}] lists too, in another layout: give them prefixes apart"
 
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/flow-logs"
-READER = "arn:aws:iam::123456789012:role/reader"
 
 
 def with_source(source: str) -> str:
@@ -976,7 +1095,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 COMMENTED_OUT = re.compile(r"^( *)#((?:  )*(?:- )?[a-z_0-9]+:(?: .*)?)$")
 SHOWN_THOUGH_UNSET = {"output.elasticsearch.hosts"}
-NEEDS = {"password": "username", "password_file": "username", "username": "password", "external_id": "role_arn"}
+NEEDS = {
+    "password": {"username"},
+    "password_file": {"username"},
+    "username": {"password"},
+    "external_id": {"role_arn", "role_name"},
+    "accounts": {"role_name"},
+}
 INSTEAD_OF = {"cloud_id": {"hosts"}}
 
 
@@ -1027,11 +1152,13 @@ def unset_section(number: int) -> range:
 
 
 def in_force_with(number: int) -> set[int]:
-    """The lines that an option needs beside its own: its section's head and required options, its other half."""
+    """The lines that an option needs beside its own: its section's head and required options, other halves of both."""
     section, names = unset_section(number), commented_out()
-    half = [each for each, name in names.items() if name == NEEDS.get(names[number])]
-    closest = {min(half, key=lambda each: abs(each - number))} if half else set()
-    return {number, *section[:1], *(each for each in section if "# REQUIRED" in LINES[each]), *closest}
+    lines = {number, *section[:1]}
+    for line in tuple(lines):
+        if half := [each for each, name in names.items() if name in NEEDS.get(names[line], ())]:
+            lines.add(min(half, key=lambda each, line=line: abs(each - line)))  # type: ignore[misc]
+    return {*lines, *(each for each in section if "# REQUIRED" in LINES[each])}
 
 
 def test_the_example_has_every_option_and_no_other() -> None:
@@ -1043,7 +1170,7 @@ def test_the_example_shows_exactly_the_defaults() -> None:
     config = load(EXAMPLE, EXAMPLE_ENVIRONMENT)
     in_force = set(paths_in(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))) & set(leaves())
     for path, default in leaves().items():
-        if path.startswith(("source.sqs.", "source.flow_logs.", "output.files.")):
+        if path.startswith(("source.sqs.", "source.flow_logs.", "output.files.", "enrich.ec2.accounts.")):
             continue  # sections that are unset as a whole
         if default is None:
             assert path not in in_force, f"{path} is unset by default, so it must be commented out"

@@ -15,6 +15,7 @@ from elasticsearch import AuthorizationException, Elasticsearch
 
 from exporter import __version__
 from exporter.config import S3Source, load
+from exporter.enrich.accounts import LIST_ACCOUNTS
 from exporter.enrich.ec2 import QUESTIONS
 from exporter.errors import Refused
 from exporter.flow import Delivered
@@ -123,13 +124,16 @@ QUEUE_ARN = "arn:aws:sqs:REGION:ACCOUNT:FLOW-LOG-QUEUE"
 
 def test_the_policy_names_what_the_program_asks_and_nothing_else() -> None:
     actions = sorted(action for statement in POLICY["Statement"] for action in listed(statement["Action"]))
-    inventory = [question.permission for question in QUESTIONS]
+    inventory = [*(question.permission for question in QUESTIONS), LIST_ACCOUNTS.permission]
+    assume = ROLE_NEEDS.split()[0]
     assert actions == sorted(
         [
             *(*inventory, DESCRIBE_NEEDS, *QUEUE_PERMISSIONS, LOOK_PERMISSION),
-            *(each.split()[0] for each in (LIST_NEEDS, READ_NEEDS, ROLE_NEEDS)),
+            *(each.split()[0] for each in (LIST_NEEDS, READ_NEEDS)),
+            *(assume, assume),  # of buckets and queues, and of the inventory
         ]
     )
+    assert allowed(assume, "arn:aws:iam::123456789012:role/FLOW-LOG-INVENTORY")
     assert all(allowed(permission, "*") for permission in (*inventory, DESCRIBE_NEEDS))
     assert not [action for action in actions if "*" in action]
 
@@ -203,6 +207,8 @@ def test_the_queue_policies_that_are_shown_let_s3_and_sns_send_to_just_that_queu
         ("s3:GetObject", "arn:aws:s3:::other/AWSLogs/x", ""),
         ("s3:PutObject", f"{BUCKET_ARN}/AWSLogs/x", ""),
         ("ec2:DescribeImages", "*", ""),
+        ("sts:AssumeRole", "arn:aws:iam::123456789012:role/administrator", ""),
+        ("organizations:DescribeOrganization", "*", ""),
     ],
 )
 def test_the_policy_allows_no_more(action: str, resource: str, prefix: str) -> None:
@@ -311,9 +317,11 @@ def test_the_trust_policy_that_is_shown_fits_what_the_program_asks() -> None:
         "sts:ExternalId": "THE-EXTERNAL-ID",
         "sts:RoleSessionName": SESSION_NAME,
     }
-    (allowing,) = [each for each in POLICY["Statement"] if each["Action"] == ROLE_NEEDS.split()[0]]
-    assert f"`{allowing['Resource']}`" in text
-    assert f"`{allowing['Sid']}`" in text
+    statements = [each for each in POLICY["Statement"] if each["Action"] == ROLE_NEEDS.split()[0]]
+    assert [each["Sid"] for each in statements] == ["AssumeInventoryRoles", "AssumeReaders"]
+    for each in statements:
+        assert f"`{each['Resource']}`" in text
+        assert f"`{each['Sid']}`" in text
 
 
 def test_every_permission_is_explained() -> None:
@@ -321,4 +329,4 @@ def test_every_permission_is_explained() -> None:
     actions = [action for statement in POLICY["Statement"] for action in listed(statement["Action"])]
     privileges = [name for role in ROLES.values() for name in role["cluster"] + role["indices"][0]["privileges"]]
     assert [name for name in actions + privileges if f"`{name}`" not in text] == []
-    assert [name for name in re.findall(r"`((?:s3|ec2|sts|sqs):\w+)`", text) if name not in actions] == []
+    assert [name for name in re.findall(r"`((?:s3|ec2|sts|sqs|organizations):\w+)`", text) if name not in actions] == []

@@ -91,9 +91,10 @@ DERIVED_MEANING = {
     "data_stream": "type logs, dataset aws.vpcflow, the configured namespace",
     "ecs.version": "9.4.0",
     "cloud.provider": "aws",
+    "cloud.account.name": "of the reporting interface's account, where that is the document's `cloud.account.id`",
     "cloud.instance.name": "of the reporting interface's instance, where the record names no other one",
     "cloud.machine.type": "as above",
-    "cloud.origin": "of the source end's interface: account, region, zone id, instance, machine type, service",
+    "cloud.origin": "of the source end's interface: account and name, region, zone id, instance, machine type, service",
     "cloud.target": "the same of the destination end's",
     "network.transport": "IANA's keyword for the protocol, in lower case; none where IANA has none",
     "network.type": "ipv4 or ipv6, from the addresses",
@@ -110,7 +111,9 @@ DERIVED_MEANING = {
     "aws.vpcflow.vpc_name": "the Name tag of the reporting interface's VPC",
     "aws.vpcflow.subnet_name": "the Name tag of its subnet",
     "aws.vpcflow.security_group_ids": "of the reporting interface",
-    "aws.vpcflow.source": "the source end's interface: type, subnet, VPC, groups, the resource behind it, chosen tags",
+    "aws.vpcflow.source": (
+        "the source end's interface: type, subnet, VPC, groups, the resource behind it, its EKS cluster, chosen tags"
+    ),
     "aws.vpcflow.destination": "the same of the destination end's",
     "aws.vpcflow.extra": "fields of the record that are not known yet, by their names",
 }

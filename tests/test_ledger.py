@@ -607,7 +607,7 @@ def test_a_ledger_is_durable_and_of_the_newest_version(path: Path, ledger: Ledge
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("PRAGMA user_version").fetchone() == (3,)
+        assert other.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -615,7 +615,7 @@ def test_a_ledger_of_a_newer_release_is_refused_and_left_as_it_is(path: Path, *,
     Ledger(path).open().close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 7")
-    with pytest.raises(LedgerError, match="has version 7, this program knows 3: use the release that wrote it"):
+    with pytest.raises(LedgerError, match="has version 7, this program knows 4: use the release that wrote it"):
         Ledger(path, read_only=read_only).open()
     assert not list(path.parent.glob("*.corrupt-*"))
     with closing(sqlite3.connect(path)) as database:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import NAME, Ledger, State
 from exporter.ledger_file import Row, open_to_write
@@ -68,8 +69,8 @@ def test_an_older_ledger_counts_what_it_knows(path: Path, caplog: pytest.LogCapt
     assert told(parts["123456789012", "eu-west-1"]) == ({State.DAMAGED: 1}, 5, 700)
     assert told(parts[None, None]) == ({State.DONE: 2, State.SET_ASIDE: 1}, 30, 0)
     begun, ended = (each.getMessage() for each in caplog.records)
-    assert begun == f"the ledger {path} goes from version {version} to 3: 5 objects"
-    assert ended.startswith(f"the ledger {path} has version 3 after 0.")
+    assert begun == f"the ledger {path} goes from version {version} to 4: 5 objects"
+    assert ended.startswith(f"the ledger {path} has version 4 after 0.")
 
 
 def told(part: Part) -> tuple[dict[State, int], int, int]:
@@ -98,13 +99,31 @@ def test_a_ledger_of_the_first_release_gets_a_place_for_markers(path: Path) -> N
         assert ledger.marker(SOURCE) == "k"
 
 
+def test_a_ledger_of_the_third_version_gets_a_place_for_who_owned_what(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(open_to_write(path, NOON, MIGRATIONS[:3])) as database:
+        database.execute("INSERT INTO source (id, first_seen, floor) VALUES (?, ?, '2026-11-01')", (SOURCE, 7.5))
+    one, two = (1, "eni-1", "vpc-a", None, None), (2, "eni-2", None, 5, 6)
+    with Ledger(path) as ledger:
+        assert list(ledger.rows("interface")) == []
+        ledger.remember({"interface": [two, one]}, {})
+        assert ledger.floor(SOURCE) == date(2026, 11, 1)
+    with Ledger(path) as ledger:
+        assert list(ledger.rows("interface")) == [one, two]
+        ledger.remember({"interface": [(2, "eni-2", "vpc-a", 5, 7)]}, {"interface": [1]})
+        assert list(ledger.rows("interface")) == [(2, "eni-2", "vpc-a", 5, 7)]
+        with pytest.raises(LedgerError):
+            ledger.remember({"interface": [(3, "eni-2", None, None, "late")]}, {"interface": [2]})
+        assert list(ledger.rows("interface")) == [(2, "eni-2", "vpc-a", 5, 7)]
+
+
 def test_a_ledger_of_an_older_version_is_brought_up_once(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.begin(FIRST)
     steps = (*MIGRATIONS, "ALTER TABLE object ADD COLUMN colour TEXT DEFAULT 'blue'")
     for _ in range(2):
         with closing(open_to_write(path, NOON, steps)) as database:
-            assert database.execute("PRAGMA user_version").fetchone() == (4,)
+            assert database.execute("PRAGMA user_version").fetchone() == (5,)
             assert database.execute("SELECT id, colour FROM object").fetchall() == [(FIRST.id_prefix, "blue")]
 
 
@@ -114,7 +133,7 @@ def test_a_step_that_fails_changes_nothing(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table: nowhere"):
         open_to_write(path, NOON, steps)
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
         assert "colour" not in [row[1] for row in database.execute("PRAGMA table_info(object)")]
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,9 +17,14 @@ from exporter import __version__, wiring
 from exporter.clients import Clients
 from exporter.config import Config, parse
 from exporter.daemon import Stops
+from exporter.enrich.ec2 import Inventory
+from exporter.enrich.ends import Known
 from exporter.errors import ConfigError, InventoryError, LedgerError, SinkError
+from exporter.metrics import Metrics
 from exporter.sink.elasticsearch import ElasticsearchSink
 from exporter.sink.files import FilesSink
+from tests.enrich.cases import Interface, snapshot
+from tests.enrich.day import MIDNIGHT, timed
 from tests.services.aws import Aws
 from tests.source.bucket import Bucket, plain
 from tests.source.faulty import Fault, faulty
@@ -349,3 +354,30 @@ def test_no_key_leads_a_request_into_another_partition(region: str, others: set[
     known = Clients(config).known_regions()
     assert region in known
     assert not known & others
+
+
+@pytest.mark.parametrize(
+    ("times", "reached"),
+    [
+        ([(60, 119), (30, 180)], ["00:03:00"]),
+        ([(60, 119), (None, None)], ["00:01:59"]),
+        ([(None, None)], []),
+    ],
+)
+def test_owners_are_asked_for_up_to_the_newest_flow_of_a_batch(
+    times: list[tuple[int | None, int | None]], reached: list[str]
+) -> None:
+    """In seconds of the day; where no record tells a time there is nothing to wait for."""
+    asked: list[str] = []
+
+    class Recorded:
+        def reach(self, moment: datetime) -> None:
+            asked.append(f"{moment - MIDNIGHT}".rjust(8, "0"))
+
+        def current(self) -> Known | None:
+            return snapshot([Interface("eni-1", "vpc-a", ("10.0.0.1",))]) if len(asked) == len(reached) else None
+
+    columns: dict[str, list[str | None]] = {"srcaddr": ["10.0.0.1"] * len(times), "dstaddr": ["8.8.8.8"] * len(times)}
+    enriched = wiring.enricher(cast("Inventory", Recorded()), Metrics())(timed(columns, times))
+    assert asked == reached
+    assert enriched.frame["source_owner"].to_list() == [0] * len(times)

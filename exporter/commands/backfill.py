@@ -125,7 +125,8 @@ def backfill(  # noqa: PLR0913 - each is an option
     with --again.  That forgets it at the start: a run that stopped goes on without --again.  What failed is tried again
     by the next run.
 
-    Both ends of each record get the names that EC2 tells today, not those of that time.
+    Both ends of each record are told as of its own time, as far as what the daemon remembers, and what EC2 tells today
+    of when it was attached, proves it.
 
     The exit status is 1 where an object is left undone or a folder could not be listed: the end names these.
     """

@@ -22,6 +22,8 @@ from exporter.config import Config
 from exporter.ecs.document import Encoder
 from exporter.errors import ExporterError, InventoryError, ReadError, Stopped
 from exporter.flow import Batch, Body, Form, Piece, S3Object, Sink
+from exporter.ledger import NAME
+from exporter.ledger_ownership import Ownership
 from exporter.metrics import Metrics
 from exporter.read.examined import examined
 from exporter.read.lines import examine, header_columns
@@ -107,7 +109,8 @@ def _enricher(config: Config, metrics: Metrics, stops: daemon.Stops) -> Callable
     """Both ends by an inventory that is asked for once, when there is a line to enrich."""
     if not config.enrich.ec2.enabled:
         return wiring.enricher(None, metrics)
-    inventory = wiring.inventory_of(config, Clients(config), metrics, stops)
+    rows = Ownership(config.state.folder / NAME)
+    inventory = wiring.inventory_of(config, Clients(config), rows, metrics, stops)
     enrich = wiring.enricher(inventory, metrics)
 
     def once_known(batch: Batch) -> Batch:

@@ -1,16 +1,22 @@
 """`vpcflow-exporter status`: how the work stands; the first line says whether all is well."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from exporter.commands.listing import counted, say, show_table
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
+from exporter.enrich.accounts import ORGANIZATION, OWN
+from exporter.enrich.remembered import FILE
+from exporter.health import INVENTORY
 from exporter.ledger import BACKFILL, NAME, State
-from exporter.ledger_troubles import Trouble
+from exporter.ledger_ownership import last_answers
+from exporter.ledger_troubles import OTHERS, Trouble
 from exporter.ledger_view import SPANS, Part, Standing, Work, look, since
 
 LATE = timedelta(minutes=30)
@@ -29,6 +35,19 @@ STATES = {
 _LEFT = (State.FAILED, State.DAMAGED, State.SET_ASIDE)
 _UNITS = ((timedelta(days=2), timedelta(days=1), "days"), (timedelta(hours=2), timedelta(hours=1), "h"))
 
+_NO_SCOPES = frozenset({ORGANIZATION, OWN, OTHERS})
+"""Faults of the inventory that are of no account and region: the accounts are not known, or there are too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """An account and region: when EC2 last answered, None never; why it does not now, nothing where it does."""
+
+    account: str
+    region: str
+    taken: datetime | None
+    reason: str
+
 
 def status(
     *,
@@ -41,18 +60,40 @@ def status(
     oldest to do: how old the oldest object is that waits or is under way.  waiting: undone, for a pass or for its next
     attempt.  damaged: breaks off; what stands before the break is out.  failed: could not be fetched for days.  set
     aside: gone, or nothing of it could be read.  The rates are of whole minutes.  A line without account and region is
-    of objects whose keys tell none, or that an older release did.  The exit status is 1 where there is no ledger yet.
+    of objects whose keys tell none, or that an older release did.  inventory: how long ago EC2 last told who owns what,
+    and why it does not now.  The exit status is 1 where there is no ledger yet.
     """
-    folder, now = loaded(config).state.folder, datetime.now(UTC)
+    settings, now = loaded(config), datetime.now(UTC)
+    folder = settings.state.folder
     standing = look(folder / NAME, now)
+    inventory = inventory_of(folder / NAME, standing.troubles) if settings.enrich.ec2.enabled else []
     backfill = look(folder / BACKFILL, now) if (folder / BACKFILL).exists() else None
     if as_json:
-        typer.echo(json.dumps({**_as_json(standing), "backfill": backfill and _as_json(backfill)}))
+        told = {"inventory": [_inventory_as_json(each, now) for each in inventory]}
+        typer.echo(json.dumps({**_as_json(standing), **told, "backfill": backfill and _as_json(backfill)}))
         return
     _show(headline(standing), standing)
+    if inventory:
+        say("")
+        rows = [(each.account, each.region, _age(each.taken, now), each.reason) for each in inventory]
+        show_table(("account", "region", "inventory", "reason"), rows)
     if backfill:
         say("")
         _show(backfill_headline(backfill), backfill)
+
+
+def inventory_of(path: Path, troubles: Sequence[Trouble]) -> list[Inventory]:
+    """Every account and region that has answered or should have, by the ledger in `path`."""
+    taken: dict[str, datetime | None] = {name: at for name, at in last_answers(path) if not name.startswith(FILE)}
+    reasons = {each.what: each.reason for each in troubles if each.scope == INVENTORY and each.what not in _NO_SCOPES}
+    names = sorted(taken.keys() | reasons.keys())
+    return [Inventory(*place_of(name), taken.get(name), reasons.get(name, "")) for name in names]
+
+
+def place_of(scope: str) -> tuple[str, str]:
+    """The account, `-` where nobody asked which it is, and the region, of the name of what EC2 is asked for."""
+    account, _, region = scope.rpartition(" ")
+    return account or "-", region
 
 
 def headline(standing: Standing) -> str:
@@ -191,6 +232,16 @@ def _as_json(standing: Standing) -> dict[str, object]:
     }
 
 
+def _inventory_as_json(each: Inventory, now: datetime) -> dict[str, object]:
+    return {
+        "account": None if each.account == "-" else each.account,
+        "region": each.region,
+        "taken": _iso(each.taken),
+        "age_seconds": _seconds(since(each.taken, now)),
+        "reason": each.reason or None,
+    }
+
+
 def _part_as_json(part: Part, now: datetime) -> dict[str, object]:
     behind, waited = since(part.newest, now), since(part.oldest, now)
     return {
@@ -198,15 +249,19 @@ def _part_as_json(part: Part, now: datetime) -> dict[str, object]:
         "records": part.records,
         "bytes": part.bytes,
         "newest": _iso(part.newest),
-        "behind_seconds": behind and int(behind.total_seconds()),
+        "behind_seconds": _seconds(behind),
         "oldest_to_do": _iso(part.oldest),
-        "oldest_to_do_seconds": waited and int(waited.total_seconds()),
+        "oldest_to_do_seconds": _seconds(waited),
         "a_minute": {f"{span}m": _work_as_json(work, span) for span, work in part.recent.items()},
     }
 
 
 def _work_as_json(work: Work, span: int) -> dict[str, float]:
     return {"objects": round(work.objects / span, 3), "records": round(work.records / span, 3)}
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else int(span.total_seconds())
 
 
 def _iso(moment: datetime | None) -> str | None:

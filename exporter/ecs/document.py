@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from exporter.ecs.compiler import Constant, Leaf, Members, compiled, constant
-from exporter.ecs.ends import end_texts
+from exporter.ecs.ends import EndTexts
 from exporter.ecs.values import READY, values
 from exporter.fields import FIELDS, Field, Kind
 from exporter.flow import Batch, Body
@@ -63,6 +63,7 @@ PARTS: tuple[Leaf | Members, ...] = (
     # Of the reporting interface: whole where the record leaves all of it to the inventory, else one by one.
     _members("cloud", "own_cloud"),
     _members("aws.vpcflow", "own_vpcflow"),
+    _leaf("cloud.account.name", "account_name"),
     _leaf("cloud.instance.name", "instance_name"),
     _leaf("cloud.machine.type", "machine_type"),
     _leaf("aws.vpcflow.vpc_name", "vpc_name"),
@@ -94,17 +95,17 @@ class Encoder:
     namespace: str
     request_bytes: int
     clock: Callable[[], datetime] = _now
-    _ends: tuple[pl.DataFrame, pl.DataFrame] | None = field(default=None, init=False)
+    _ends: EndTexts | None = field(default=None, init=False)
 
     def encode(self, batch: Batch) -> Iterator[Body]:
         """The batch's documents, each behind its `create` action; the order within a batch is not promised.
 
         Records with and without addresses are encoded apart: NODATA lines would else make every value an optional one.
         """
-        ends = self._end_texts(batch.owners)
+        whole, ends = self._with_texts(batch)
         fixed = (*_FIXED, *self._fixed(batch))
         size = 0
-        for part in _apart(batch.frame):
+        for part in _apart(whole):
             frame = part.select(**values(part, batch, ends))
             parts = [each for each in PARTS if each.column in frame.columns]
             extra = [Leaf(("aws", "vpcflow", *name.split(".", 1)), name) for name in frame.columns if "." in name]
@@ -136,14 +137,14 @@ class Encoder:
             start += body.count
             size = len(body.data) // body.count
 
-    def _end_texts(self, owners: pl.DataFrame | None) -> pl.DataFrame | None:
-        """Made once a snapshot; owners and their text stay one value, for several threads encode at once."""
-        if owners is None:
-            return None
-        made = self._ends
-        if made is None or made[0] is not owners:
-            made = self._ends = (owners, end_texts(owners))
-        return made[1]
+    def _with_texts(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+        """The records with rows of the owners' texts; these are made once for all batches with the same owners."""
+        if batch.owners is None:
+            return batch.frame, None
+        made = self._ends  # a value of its own, for several threads encode at once
+        if made is None or made.owners is not batch.owners:
+            made = self._ends = EndTexts(batch.owners)
+        return made.of(batch.frame)
 
 
 def _apart(frame: pl.DataFrame) -> list[pl.DataFrame]:

@@ -49,7 +49,8 @@ _ISO = "%Y-%m-%dT%H:%M:%S%.3fZ"
 def values(part: pl.DataFrame, batch: Batch, ends: pl.DataFrame | None) -> Columns:
     """A String column (or its expression) by name for each part of the document that the records have something for.
 
-    `part` is `batch.frame` or some rows of it; `ends` comes from `end_texts`.  `row_hex` is the row as 8 hex digits.
+    `part` is `batch.frame` or some rows of it; `ends` comes from `EndTexts`, and `part` has rows of it.  `row_hex` is
+    the row as 8 hex digits.
     """
     columns = {name: _text(part, name, batch) for name in part.columns if name in _USED or name.startswith("extra.")}
     columns |= _times(part, batch)
@@ -60,6 +61,8 @@ def values(part: pl.DataFrame, batch: Batch, ends: pl.DataFrame | None) -> Colum
     if ends is not None:
         columns |= _both_ends(part, ends)
         _add_own(columns, part, ends)
+        if "account_name" in ends.columns:
+            columns["account_name"] = pl.lit(_account_name(part, ends, batch.source.account))
     if "source_locality" in part.columns and "destination_locality" in part.columns:
         columns["flow_locality"] = _flow_locality()
     source = batch.source
@@ -236,6 +239,19 @@ def _add_own(columns: Columns, part: pl.DataFrame, ends: pl.DataFrame) -> None:
     for name, text in own.items():
         column = _RECORD_NAMES.get(name, name)
         columns[column] = pl.coalesce(columns[column], pl.lit(text)) if column in columns else pl.lit(text)
+
+
+def _account_name(part: pl.DataFrame, ends: pl.DataFrame, fallback: str | None) -> pl.Series:
+    """The name of the document's account, where that is the reporting interface's.
+
+    `fallback` is the account of a record that names none, as the object's key tells it: in a subnet that is shared the
+    key may name another account than the interface's.
+    """
+    names, theirs = (ends[name].gather(part["reporter"]) for name in ("account_name", "account_id"))
+    account = part["account_id"] if "account_id" in part.columns else pl.Series([None], dtype=pl.String)
+    if fallback:
+        account = account.fill_null(escaped(fallback))
+    return names.set(account.is_not_null() & account.ne_missing(theirs), None)
 
 
 _RECORD_NAMES = {"availability_zone": "az_id"}

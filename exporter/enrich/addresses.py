@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from exporter.errors import InventoryError
 from exporter.flow import Addresses
@@ -34,6 +35,45 @@ def keys_of(addresses: Addresses) -> Keys:
 def keys_of_texts(texts: Iterable[str]) -> Keys:
     """The key of each text; InventoryError for one that is no address."""
     return np.array([packed(text) for text in texts], dtype="S16")
+
+
+def cidrs_of_texts(texts: pl.Series) -> tuple[Keys, Integers]:
+    """The key and the bits of each address, or network such as 10.0.1.16/28; InventoryError for what is neither."""
+    parts = texts.str.splitn("/", 2).struct
+    keys = np.concatenate(
+        [
+            np.empty(0, "S16"),
+            *(keys_of_texts(each.to_series()) for each in parts.field("field_0").to_frame().iter_slices(_SLICE)),
+        ]
+    )
+    bits = np.full(len(texts), 128, dtype=np.int64)
+    lengths = parts.field("field_1")
+    for row in lengths.is_not_null().arg_true():
+        bits[row] = _bits(texts[row], lengths[row])
+    return keys, bits
+
+
+_SLICE = 50_000
+"""Texts that stand in memory as Python's own at a time."""
+
+
+def _bits(text: str, length: str) -> int:
+    """Bits of a network's key, from its text's length."""
+    longest = 128 if ":" in text else 32
+    if not length.isdecimal() or int(length) > longest:
+        raise InventoryError(f"{text!r} in the inventory is no network")
+    return int(length) + 128 - longest
+
+
+def halves(keys: Keys) -> tuple[Integers, Integers]:
+    """The first and the last 8 bytes of each key, as numbers of 64 bits: for tables, which have no such type."""
+    numbers = np.frombuffer(keys.tobytes(), dtype=">i8").reshape(-1, 2).astype(np.int64)
+    return numbers[:, 0], numbers[:, 1]
+
+
+def joined(high: Integers, low: Integers) -> Keys:
+    """The keys of such halves."""
+    return np.column_stack([high, low]).astype(">i8").reshape(-1).view("S16")
 
 
 def packed(text: str) -> bytes:

@@ -1,20 +1,24 @@
-"""Asks EC2 who owns what, and holds the newest answer."""
+"""Asks EC2 who owns what, in all accounts and regions side by side, and holds the newest answers."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from threading import Event, Lock
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
-from botocore.parsers import ResponseParserError
-
-from exporter.enrich.answers import Answers, snapshot
-from exporter.enrich.inventory import Snapshot, merge
-from exporter.errors import InventoryError
+from exporter.enrich.accounts import Account, Known
+from exporter.enrich.answers import Answers, Asked, snapshot
+from exporter.enrich.calls import Calls, Declined, Item, NotAllowed, Page, Question, Whom
+from exporter.enrich.history import LAG, View
+from exporter.enrich.inventory import Snapshot
+from exporter.enrich.oddities import Oddities
+from exporter.enrich.owners import Owners
+from exporter.errors import ConfigError, InventoryError
 from exporter.metrics import Metrics
-from exporter.retry import INVENTORY, retrying
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -24,202 +28,278 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 1000
 """Items a page, the most that EC2 gives."""
 
-THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"})
-"""Codes by which EC2 says that its token bucket is empty."""
+SIDE_BY_SIDE = 8
+"""Scopes that are asked at once: most of the time each waits for EC2."""
 
-DENIED = frozenset({"UnauthorizedOperation", "AuthFailure", "OptInRequired", "AccessDenied", "AccessDeniedException"})
-"""Codes by which EC2 says that somebody has to allow it first; AuthFailure also for a region that is not enabled."""
+AGAIN = timedelta(minutes=1)
+"""Records come minutes after their flows: two askings so close to each other would hardly tell more than one."""
 
-_SERVER_FAULT = 500
+CLOCKS_MAY_DIFFER = timedelta(minutes=1)
+
+
+def _question(operation: str, permission: str, items: str, *, optional: bool = False) -> Question:
+    return Question(operation, f"ec2:{permission}", items, PAGE_SIZE, optional)
+
+
+INTERFACES = _question("describe_network_interfaces", "DescribeNetworkInterfaces", "NetworkInterfaces")
+SUBNETS = _question("describe_subnets", "DescribeSubnets", "Subnets")
+VPCS = _question("describe_vpcs", "DescribeVpcs", "Vpcs")
+RESERVATIONS = _question("describe_instances", "DescribeInstances", "Reservations")
+SECURITY_GROUPS = _question("describe_security_groups", "DescribeSecurityGroups", "SecurityGroups")
+PEERINGS = _question(
+    "describe_vpc_peering_connections", "DescribeVpcPeeringConnections", "VpcPeeringConnections", optional=True
+)
+GATEWAY_ATTACHMENTS = _question(
+    "describe_transit_gateway_vpc_attachments",
+    "DescribeTransitGatewayVpcAttachments",
+    "TransitGatewayVpcAttachments",
+    optional=True,
+)
+
+QUESTIONS = (INTERFACES, SUBNETS, VPCS, RESERVATIONS, SECURITY_GROUPS, PEERINGS, GATEWAY_ATTACHMENTS)
+"""All that is asked; their permissions are all that the inventory needs of an account."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One Describe call: boto3's name for it, the permission it needs, and where its answer has the items."""
+class Scope:
+    """One account in one region: what is asked, kept and told of in one piece.  Another name or role is no other."""
 
-    operation: str
-    permission: str
-    items: str
+    region: str
+    id: str | None = None
+    account: Account = field(default=Account(), compare=False)
+
+    @classmethod
+    def of(cls, account: Account, region: str) -> "Scope":
+        """An account's region."""
+        return cls(region, account.id, account)
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.region}" if self.id else self.region
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """In metrics; the account is empty where nobody asked which it is."""
+        return {"account": self.id or "", "region": self.region}
+
+    @property
+    def whom(self) -> Whom:
+        """Who is asked."""
+        text = f"EC2 in {self.region}" + (f" for the account {self.id}" if self.id else "")
+        return Whom(str(self), text, self.account.role_arn)
 
 
-INTERFACES = Question("describe_network_interfaces", "ec2:DescribeNetworkInterfaces", "NetworkInterfaces")
-SUBNETS = Question("describe_subnets", "ec2:DescribeSubnets", "Subnets")
-VPCS = Question("describe_vpcs", "ec2:DescribeVpcs", "Vpcs")
-RESERVATIONS = Question("describe_instances", "ec2:DescribeInstances", "Reservations")
-SECURITY_GROUPS = Question("describe_security_groups", "ec2:DescribeSecurityGroups", "SecurityGroups")
-
-QUESTIONS = (INTERFACES, SUBNETS, VPCS, RESERVATIONS, SECURITY_GROUPS)
-"""All that is asked; their permissions are all that the inventory needs."""
-
-
-def describe(  # noqa: PLR0913  each is one thing that EC2's answer does not tell
+def describe(  # noqa: PLR0913  what it works with is passed in
     client: "EC2Client",
-    region: str,
-    account: str | None,
+    scope: Scope,
+    calls: Calls,
     *,
     tag_keys: tuple[str, ...],
-    now: datetime,
-    stop: Event,
-    metrics: Metrics,
+    oddities: Oddities,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Snapshot:
-    """The inventory of one account in one region, all pages.
+    """The inventory of one account in one region, all pages; times by AWS's clock, else by `now` (UTC).
 
-    `account` stands in for an interface whose owner EC2 does not tell; `now` becomes the snapshot's `taken`.
-    Throttling, server faults and lost connections are retried by policy, page by page; InventoryError where that gives
-    up and, at once, where EC2 refuses; Stopped where `stop` is set during a wait.
+    What joins VPCs is done without where EC2 does not tell it.  Raises as `Calls.items`.
     """
+    times = _Times(now)
 
-    def all_of(question: Question) -> tuple[Mapping[str, Any], ...]:
-        return tuple(_items(client, region, question, stop, metrics))
+    def all_of(question: Question) -> tuple[Item, ...]:
+        try:
+            return tuple(calls.items(client, question, scope.whom, times.note))
+        except Declined as error:
+            if not question.optional:
+                raise
+            oddities.note("links_refused", str(scope), f"which VPCs reach each other stays unknown: {error}")
+            return ()
 
     answers = Answers(
         interfaces=all_of(INTERFACES),
         subnets=all_of(SUBNETS),
         vpcs=all_of(VPCS),
-        instances=tuple(each for reservation in all_of(RESERVATIONS) for each in reservation.get("Instances", ())),
+        instances=tuple(each for reservation in all_of(RESERVATIONS) for each in reservation.get("Instances") or ()),
         security_groups=all_of(SECURITY_GROUPS),
+        peerings=all_of(PEERINGS),
+        gateway_attachments=all_of(GATEWAY_ATTACHMENTS),
     )
-    return snapshot(answers, region=region, account=account, tag_keys=tag_keys, taken=now)
+    account = scope.account
+    asked = Asked(scope.region, times.taken, times.answered, account.id, account.name, tag_keys)
+    found, odd = snapshot(answers, asked)
+    for each in odd:
+        oddities.note(each.kind, str(scope), each.what)
+    if abs(times.ahead) > CLOCKS_MAY_DIFFER:
+        side = "ahead of" if times.ahead > timedelta() else "behind"
+        seconds = abs(times.ahead).total_seconds()
+        told = f"this machine's clock is {seconds:.0f} s {side} AWS's: set it; AWS's counts here"
+        oddities.note("clock", "AWS", told)
+    return found
 
 
-def _items(
-    client: "EC2Client", region: str, question: Question, stop: Event, metrics: Metrics
-) -> Iterator[Mapping[str, Any]]:
-    """The items of all pages of one question."""
-    retry = retrying(INVENTORY, stop, lambda _: metrics.add("retries_total", policy=INVENTORY.name))
-    token: str | None = None
-    while True:
-        try:
-            page = retry(_page, client, region, question, token)
-        except (ClientError, BotoCoreError) as error:
-            kind = NotAllowed if _code(error) in DENIED else InventoryError
-            raise kind(_refusal(region, question, error)) from error
-        yield from page.get(question.items, ())
-        previous, token = token, page.get("NextToken")
-        if not token:
-            return
-        if token == previous:
-            raise InventoryError(f"EC2 in {region} answered {question.operation} with one NextToken twice")
+class _Times:
+    """When EC2 was asked first and had answered last, by the Date of its answers.
+
+    Date is in whole seconds, and when the answer was sent: the question came before by no more than the call took,
+    and the answer held at some time within that second.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._is_first = True
+        self.taken = self.answered = now()
+        self.ahead = timedelta()
+        """How much this machine's clock is ahead of AWS's."""
+
+    def note(self, page: Page, seconds: float) -> None:
+        """A page has come, `seconds` after it was asked for."""
+        here, date = self._now(), _date(page)
+        sent = date or here.replace(microsecond=0)
+        if self._is_first:
+            self.taken = sent - timedelta(seconds=math.ceil(seconds))
+            self._is_first = False
+        self.answered = sent + timedelta(seconds=1)
+        self.ahead = here - date if date else timedelta()
 
 
-def _page(client: "EC2Client", region: str, question: Question, token: str | None) -> Mapping[str, Any]:
-    """One page.  InventoryError for what passes by itself; botocore's own error for what does not."""
-    call: Callable[..., Mapping[str, Any]] = getattr(client, question.operation)
+def _date(page: Page) -> datetime | None:
+    """When AWS sent an answer, by its own clock (RFC 9110, 6.6.1); None where it does not say."""
+    text = ((page.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}).get("date")
     try:
-        return call(MaxResults=PAGE_SIZE, **({"NextToken": token} if token else {}))
-    except (
-        HTTPClientError,
-        ConnectionError,
-        ResponseParserError,
-    ) as error:  # the latter where something between answers in HTML
-        raise InventoryError(f"EC2 in {region} could not be reached for {question.operation}: {error}") from error
-    except ClientError as error:
-        if not _passes(error):
-            raise
-        raise InventoryError(f"EC2 in {region} cannot answer {question.operation} for now: {error}") from error
-
-
-def _passes(error: ClientError) -> bool:
-    """Whether EC2 is only busy or ill."""
-    code = _code(error)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return code in THROTTLED or status >= _SERVER_FAULT
-
-
-def _code(error: Exception) -> str:
-    return str(error.response.get("Error", {}).get("Code")) if isinstance(error, ClientError) else ""
-
-
-def _refusal(region: str, question: Question, error: Exception) -> str:
-    return (
-        f"EC2 in {region} refused {question.operation}: {error}; "
-        f"the inventory needs credentials with the permission {question.permission}"
-    )
-
-
-class NotAllowed(InventoryError):
-    """EC2 refuses until somebody changes something."""
+        date = parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC) if date else None
 
 
 class Inventory:
-    """The newest snapshot of each region; any thread may read them while another one refreshes.
+    """Who owned what, by all that EC2 has told; any thread may look while another one refreshes.
 
-    `clients` by region; `account` as for `describe`; `now` tells the time in UTC.  A region that does not answer keeps
-    its last snapshot, and one that was never allowed has none: its ends stay without names, the others go on.
+    `accounts` tells whom to ask, `client` makes a client of an account in a region (used once and closed, for a client
+    of EC2 takes more than a megabyte); `now` tells the time in UTC.  Of a scope that does not answer nothing new is
+    known until it does; the others go on.
     """
 
     def __init__(  # noqa: PLR0913  clients, settings and services are passed in
         self,
-        clients: "Mapping[str, EC2Client]",
+        accounts: Callable[[], Known],
+        regions: Sequence[str],
+        client: "Callable[[Account, str], EC2Client]",
         *,
+        owners: Owners,
+        calls: Calls,
         tag_keys: tuple[str, ...],
-        stop: Event,
+        oddities: Oddities,
         metrics: Metrics,
-        account: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._clients = clients
+        self._accounts = accounts
+        self._regions = tuple(regions)
+        self._client = client
+        self._owners = owners
+        self._calls = calls
         self._tag_keys = tag_keys
-        self._stop = stop
+        self._oddities = oddities
         self._metrics = metrics
-        self._account = account
         self._now = now
         self._refreshing = Lock()
-        self._newest: dict[str, Snapshot] = {}
-        self._current: Snapshot | None = None
+        self._taken: dict[Scope, datetime] = {}
+        self._asked: datetime | None = None
+        self._ready = False
         self.faults: Mapping[str, str] = {}
-        """Why regions did not answer at the last refresh."""
+        """Why scopes did not answer at the last refresh, or the list of accounts was not had."""
 
-    def current(self) -> Snapshot | None:
-        """The snapshot in use: None before each region has answered once, or has refused."""
-        return self._current
+    def current(self) -> View | None:
+        """What is known: None before each scope has answered once, or has refused."""
+        return self._owners.view() if self._ready else None
 
     def refresh(self) -> bool:
-        """Asks all regions and swaps the snapshot whole; whether all went well.  Stopped passes.
+        """Asks all scopes and adds what they tell; whether all went well.  Stopped and LedgerError pass.
 
-        Where one fails, its last snapshot stays in use, and one warning says how old it is.
+        Where one fails, a warning says how old its last answer is, once until it answers again.
         """
         with self._refreshing:
-            faults: dict[str, InventoryError] = {}
-            for region in self._clients:
-                try:
-                    self._newest[region] = self._ask(region)
-                except InventoryError as error:
-                    faults[region] = error
-                    log.warning(
-                        "the EC2 inventory of %s was not refreshed, %s: %s", region, self._in_use(region), error
-                    )
-            self.faults = {region: str(error) for region, error in faults.items()}
-            awaited = [region for region, error in faults.items() if not isinstance(error, NotAllowed)]
-            if self._newest and all(region in self._newest for region in awaited):
-                self._swap()
-            self._metrics.add("inventory_refreshes_total", outcome="failed" if faults else "ok")
-            return not faults
+            return self._refresh()
 
-    def _swap(self) -> None:
-        """The snapshots of all regions become the one in use, its index made, so that no record waits for that."""
-        fresh = merge(list(self._newest.values()))
-        _ = fresh.index
-        self._current = fresh
-        self._metrics.set("inventory_interfaces", fresh.owners.height)
-        self._metrics.set("inventory_time_seconds", fresh.taken.timestamp())
+    def reach(self, moment: datetime) -> None:
+        """Sees that what is known goes up to `moment`, where that takes no more than one refresh.
 
-    def _ask(self, region: str) -> Snapshot:
-        """One region's, its index made: an address that is none spoils no other region's."""
-        fresh = describe(
-            self._clients[region],
-            region,
-            self._account,
-            tag_keys=self._tag_keys,
-            now=self._now(),
-            stop=self._stop,
-            metrics=self._metrics,
-        )
-        _ = fresh.index
-        return fresh
+        A flow that ended after the last answer would have ends that nothing proves.  AGAIN passes between the end of
+        one asking and the next.
+        """
+        if self._reaches(moment):
+            return
+        with self._refreshing:
+            recent = self._asked is not None and self._now() - self._asked < AGAIN
+            if not recent and not self._reaches(moment):
+                self._refresh()
 
-    def _in_use(self, region: str) -> str:
-        if region not in self._newest:
-            return "and there is none yet"
-        seconds = (self._now() - self._newest[region].taken).total_seconds()
-        return f"the one in use is {seconds:.0f} s old"
+    def _reaches(self, moment: datetime) -> bool:
+        """A scope that failed the last time is not waited for: it would hold up the flows of all others."""
+        least = moment + timedelta(seconds=LAG)
+        taken = list(self._taken.items())  # another thread may be adding to it
+        return bool(taken) and all(time >= least for scope, time in taken if str(scope) not in self.faults)
+
+    def _refresh(self) -> bool:
+        try:
+            return self._ask_and_add()
+        finally:
+            self._asked = self._now()
+
+    def _ask_and_add(self) -> bool:
+        known = self._accounts()
+        scopes = [Scope.of(account, region) for account in known.accounts for region in self._regions]
+        self._forget(self._taken.keys() - set(scopes))
+        told = dict(zip(scopes, self._ask_all(scopes), strict=True))
+        errors = {scope: each for scope, each in told.items() if isinstance(each, InventoryError)}
+        for scope, error in errors.items():
+            self._tell(scope, error)
+        self.faults = dict(known.faults) | {str(scope): str(error) for scope, error in errors.items()}
+        fresh = {scope: each for scope, each in told.items() if isinstance(each, Snapshot)}
+        if fresh:
+            self._owners.add({str(scope): each for scope, each in fresh.items()}, max(s.taken for s in fresh.values()))
+            self._note(fresh)
+        awaited = [scope for scope, error in errors.items() if not isinstance(error, NotAllowed)]
+        self._ready |= bool(self._taken) and all(scope in self._taken for scope in awaited)
+        self._metrics.add("inventory_refreshes_total", outcome="failed" if self.faults else "ok")
+        return not self.faults
+
+    def _ask_all(self, scopes: Sequence[Scope]) -> list[Snapshot | InventoryError]:
+        """What each scope tells, or what went wrong there; Stopped passes."""
+        pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="inventory")
+        try:
+            return list(pool.map(self._ask, scopes))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _ask(self, scope: Scope) -> Snapshot | InventoryError:
+        try:
+            client = self._client(scope.account, scope.region)
+        except ConfigError as error:
+            return InventoryError(str(error))
+        try:
+            return describe(client, scope, self._calls, tag_keys=self._tag_keys, oddities=self._oddities, now=self._now)
+        except InventoryError as error:
+            return error
+        finally:
+            client.close()
+
+    def _note(self, fresh: Mapping[Scope, Snapshot]) -> None:
+        for scope, each in fresh.items():
+            self._taken[scope] = each.taken
+            self._metrics.set("inventory_interfaces", each.owners.height, **scope.labels)
+            self._metrics.set("inventory_time_seconds", each.taken.timestamp(), **scope.labels)
+
+    def _forget(self, gone: Iterable[Scope]) -> None:
+        """Lets go of scopes that nobody asks any more; what they told stays remembered."""
+        for scope in gone:
+            del self._taken[scope]
+            for name in ("inventory_interfaces", "inventory_time_seconds"):
+                self._metrics.forget(name, **scope.labels)
+
+    def _tell(self, scope: Scope, error: InventoryError) -> None:
+        """A warning where the scope answered before, or was not asked; what went on failing is in `faults` anyway."""
+        level = logging.INFO if str(scope) in self.faults else logging.WARNING
+        log.log(level, "the EC2 inventory of %s was not refreshed, %s: %s", scope, self._age(scope), error)
+
+    def _age(self, scope: Scope) -> str:
+        if scope not in self._taken:
+            return "and it has not answered yet"
+        return f"its last answer is {(self._now() - self._taken[scope]).total_seconds():.0f} s old"

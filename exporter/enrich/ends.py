@@ -1,28 +1,39 @@
-"""A batch and a snapshot to a batch whose records know both their ends.
+"""A batch and what is known of addresses to a batch whose records know both their ends, as of the flow's time.
 
 Who an end is, the first of these that tells; else nobody, for nothing is guessed:
 
-1. the only owner of its address in the end's VPC (a transit gateway's record names one for each end; else the
-   record's own vpc-id, else the reporting interface's);
+1. who had its address in the end's VPC (a transit gateway's record names one for each end; else the record's own
+   vpc-id, else the reporting interface's), or who had it in the world where it is unique there;
 2. the reporting interface, where the address is one of its own;
 3. the reporting interface, where flow-direction says that it is this end (egress: the source, ingress: the
    destination, which is how AWS defines it) and the other end's address is not its own;
-4. the only owner of the address in the whole inventory; of an address that is not unique in the world, not where the
-   record names for the end a VPC, or without one an account, that the inventory does not know, nor where a transit
-   gateway's names neither: the place may have the same ranges.
+4. who had the address in the one VPC that the end's VPC reaches (by a peering or a transit gateway) and where it is
+   known;
+5. who had the address in the one place of the whole inventory where it is known; of an address that is not unique in
+   the world, not where the record names for the end a VPC, or without one an account, that the inventory does not
+   know, nor where a transit gateway's names neither: the place may have the same ranges.
+
+4 and 5 are not asked where the address lies in the ranges of the end's own VPC: it was somebody's there.
+
+"Had" is for sure, and all through the flow: from LATE before its start to its end.  An interface that reports a flow
+exists while it does, and its primary address is its own for as long as it exists: so a batch's own records tell who
+stood at the other ends of its other records.
 
 A transit gateway's record has no reporting interface, and so neither 2 nor 3: tgw-src-eni and tgw-dst-eni are the
 gateway's own, in the VPCs of the ends, and its flow-direction is seen from there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import Flags, Integers, find, keys_of
-from exporter.enrich.inventory import Index, Snapshot
+from exporter.enrich.addresses import Flags, Integers, Keys, find, keys_of
+from exporter.enrich.index import ALWAYS, NEVER, Index
 from exporter.enrich.locality import locality
 from exporter.flow import Batch
 from exporter.metrics import Metrics
@@ -56,6 +67,39 @@ REPORTING: dict[str, str] = {"source": "egress", "destination": "ingress"}
 """The flow-direction of records in which an end is the reporting interface."""
 
 
+LATE = 60
+"""Seconds by which AWS may note a packet later than it was sent, says its description of `start` and `end`."""
+
+LONGEST = 3600
+"""Seconds of a record that proves something: AWS aggregates ten minutes at most, and what says more is odd."""
+
+RESOLVED = ("own_vpc", "public", "interface", "reachable", "unique")
+"""By what an end became known: the rules above, the first one's two halves apart."""
+
+NOT_THEN, AMBIGUOUS, UNKNOWN = "not_then", "ambiguous", "unknown"
+"""Why an end stayed unknown: its owners are known at other times only; it may be several, or none that is known;
+nobody was ever seen there."""
+
+
+class Known(Protocol):
+    """What is known of who owned what."""
+
+    @property
+    def owners(self) -> pl.DataFrame:
+        """Columns as inventory.OWNERS, one row for what stood behind an interface for a while."""
+        ...  # pragma: no cover
+
+    @property
+    def index(self) -> Index:
+        """The look-ups; its rows are rows of `owners`."""
+        ...  # pragma: no cover
+
+    @property
+    def networks(self) -> tuple[tuple[str, str], ...]:
+        """The CIDR blocks of VPCs, each behind its VPC's id."""
+        ...  # pragma: no cover
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where the end of every record is: its VPC, -1 unknown; `foreign` where the inventory surely lacks the place."""
@@ -65,60 +109,128 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Addresses:
-    """One end's address of every record, as the index counts them; `anywhere` where its owner may be in any VPC."""
+class _Asked:
+    """One end of every record, as it is looked up; `anywhere` where its owner may be in any VPC."""
 
     present: Flags
-    known: Integers
+    address: Integers
+    """Position in the batch's addresses; their number where there is none."""
+    vpc: Integers
     anywhere: Flags
+    reporter: Integers
+    first: Integers
+    last: Integers
+
+    def at(self, rows: Integers) -> "_Asked":
+        """The same of some of the records."""
+        return _Asked(
+            self.present[rows],
+            self.address[rows],
+            self.vpc[rows],
+            self.anywhere[rows],
+            self.reporter[rows],
+            self.first[rows],
+            self.last[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """One end of every record: owners are rows, -1 nobody; `own` where the address is the reporting interface's."""
+    """What is known of one end of every record, rule by rule: interfaces, -1 nobody."""
 
     present: Flags
     in_vpc: Integers
-    anywhere: Integers
+    public: Flags
+    """Whether `in_vpc` is known by an address that is unique in the world."""
     own: Flags
+    """Whether the address is the reporting interface's."""
+    reachable: Integers
+    unique: Integers
+    slot: Integers
+    other_times: Flags
+    """Whether the place is clear, and its owners are known at other times only."""
 
 
-def enrich(batch: Batch, snapshot: Snapshot | None, metrics: Metrics) -> Batch:
-    """The batch with `source_locality` and `destination_locality` (String), and what the snapshot knows.
+def enrich(batch: Batch, known: Known | None, metrics: Metrics) -> Batch:
+    """The batch with `source_locality` and `destination_locality` (String), and what is known of its ends.
 
-    That is: the UInt32 columns `reporter`, `source_owner` and `destination_owner`, rows of `owners` (now the
-    snapshot's), null where nobody is known; and `flow_direction`, where the record has none, from the reporting
-    interface's own addresses: null where they are at both ends or at neither.  Without a snapshot these are left as
-    they are.  Number, order and all other values of the records stay.  Every end that has an address is counted.
+    That is: the UInt32 columns `reporter`, `source_owner` and `destination_owner`, rows of `owners` (now those of
+    `known`), null where nobody is known; and `flow_direction`, where the record has none, from the reporting
+    interface's own addresses: null where they are at both ends or at neither.  Where nothing is known these are left
+    as they are.  Number, order and all other values of the records stay.  Every end that has an address is counted.
     """
     codes = {end: _codes(batch.frame, column) for end, column in ENDS.items()}
-    if snapshot is None:
+    if known is None:
         names = locality(batch.addresses)
-        _count(codes, {}, metrics)
+        for end, column in codes.items():
+            metrics.add("ends_total", len(column) - column.null_count(), end=end, resolved=UNKNOWN)
         return replace(batch, frame=batch.frame.with_columns(_gathered(names, codes)))
-    index = snapshot.index
-    position = find(index.addresses, keys_of(batch.addresses))
-    names = locality(batch.addresses, snapshot.networks, index.owned[position])
+    index, keys = known.index, keys_of(batch.addresses)
+    slots = index.slots(keys)
+    owned = np.logical_or.reduce([index.owned[slot] for slot in slots])
+    names = locality(batch.addresses, tuple(sorted({network for _, network in known.networks})), owned)
     _, reporter = _looked_up(batch.frame, _existing(batch.frame, ("interface_id",)), index.interfaces)
+    first, last = window(batch.frame)
+    _learn(index, codes, reporter, first + LATE, last - LATE)
     places = _places(batch.frame, index, reporter)
-    unique = np.zeros(len(position) + 1, dtype=bool)
+    unique = np.zeros(len(keys) + 1, dtype=bool)
     if any(place.foreign.any() for place in places.values()):
         unique[:-1] = (locality(batch.addresses) == "external").fill_null(value=False).to_numpy()
-    known = np.append(position, -1)
     ends: dict[str, _End] = {}
     for end, column in codes.items():
-        code = column.fill_null(len(position)).to_numpy()
-        at = _Addresses(code < len(position), known[code], unique[code] | ~places[end].foreign)
-        ends[end] = _end(index, at, places[end].vpc, reporter)
-    owners = _owners(batch.frame, ends, reporter)
-    _count(codes, owners, metrics)
+        address = column.fill_null(len(keys)).to_numpy()
+        anywhere = unique[address] | ~places[end].foreign
+        asked = _Asked(address < len(keys), address, places[end].vpc, anywhere, reporter, first, last)
+        ends[end] = _end(index, asked, keys, slots)
+    flows = {end: _flows(batch.frame, direction) for end, direction in REPORTING.items()}
+    interfaces = {
+        end: _settled(ends[end], ends[other], reporter, flows[end], partial(metrics.add, "ends_total", end=end))
+        for end, other in (("source", "destination"), ("destination", "source"))
+    }
     frame = batch.frame.with_columns(
-        _rows("reporter", reporter),
-        *(_rows(f"{end}_owner", owner) for end, owner in owners.items()),
+        _rows("reporter", index.rows(reporter, first, last)),
+        *(_rows(f"{end}_owner", index.rows(interface, first, last)) for end, interface in interfaces.items()),
         *_direction(batch.frame, ends["source"], ends["destination"]),
         *_gathered(names, codes),
     )
-    return replace(batch, frame=frame, owners=snapshot.owners)
+    return replace(batch, frame=frame, owners=known.owners)
+
+
+def window(frame: pl.DataFrame) -> tuple[Integers, Integers]:
+    """From when to when the packets of each record went, in seconds; all times where it does not say.
+
+    A record that tells only one of its two times has it for both.
+    """
+    first, last = np.full(frame.height, ALWAYS), np.full(frame.height, NEVER - 1)
+    for name in _existing(frame, ("start", "end")):
+        seconds = frame[name].dt.epoch("s")
+        first = np.minimum(first, seconds.fill_null(ALWAYS).to_numpy())
+        last = np.maximum(last, seconds.fill_null(NEVER - 1).to_numpy())
+    silent = last < NEVER
+    return np.where(silent, NEVER, np.maximum(first - LATE, NEVER)), np.where(silent, ALWAYS, np.minimum(last, ALWAYS))
+
+
+def latest(frame: pl.DataFrame) -> datetime | None:
+    """When the last packet of all records went; None where none tells."""
+    told = [name for name in ("start", "end") if name in frame.columns]
+    moments = [moment for name in told if isinstance(moment := frame[name].max(), datetime)]
+    return max(moments).replace(tzinfo=UTC) if moments else None
+
+
+def _learn(index: Index, codes: Mapping[str, pl.Series], reporter: Integers, first: Integers, last: Integers) -> None:
+    """An interface that reports a flow exists then: the records tell from when to when, interface by interface."""
+    sound = (
+        (reporter >= 0)
+        & (last - first <= LONGEST)
+        & np.logical_and.reduce([codes[end].is_not_null().to_numpy() for end in ENDS])
+    )
+    seen = (
+        pl.DataFrame({"interface": reporter, "first": first, "last": last})
+        .filter(pl.Series(sound))
+        .group_by("interface")
+        .agg(pl.col("first").min(), pl.col("last").max())
+    )
+    index.extend(*(seen[name].to_numpy() for name in ("interface", "first", "last")))
 
 
 def _codes(frame: pl.DataFrame, column: str) -> pl.Series:
@@ -179,33 +291,135 @@ def _looked_up(frame: pl.DataFrame, columns: tuple[str, ...], table: Mapping[str
     return texts.is_not_null().to_numpy(), numbers
 
 
-def _end(index: Index, at: _Addresses, vpc: Integers, reporter: Integers) -> _End:
-    """What the index knows of one end's address."""
-    address = at.known
-    sole = index.sole[address]
-    in_vpc = np.where((index.vpc_of[sole] == vpc) & (vpc >= 0), sole, -1)
-    own = (sole == reporter) & (reporter >= 0)
-    shared = np.flatnonzero(index.shared[address])
+def _end(index: Index, asked: _Asked, keys: Keys, slots: list[Integers]) -> _End:
+    """What the index knows of one end: by its address, and where that tells nobody, by the prefix that it lies in."""
+    single, *prefixes = [np.append(slot, -1) for slot in slots]
+    found = _by_slot(index, asked, keys, single[asked.address])
+    for slot in prefixes:
+        rows = np.flatnonzero((slot[asked.address] >= 0) & (found.in_vpc < 0) & ~found.own)
+        if len(rows):
+            part = _by_slot(index, asked.at(rows), keys, slot[asked.address[rows]])
+            for whole, values in zip(_arrays(found), _arrays(part), strict=True):
+                whole[rows] = values
+    return found
+
+
+def _arrays(end: _End) -> tuple[Integers | Flags, ...]:
+    return end.in_vpc, end.public, end.own, end.reachable, end.unique, end.slot, end.other_times
+
+
+def _by_slot(index: Index, asked: _Asked, keys: Keys, slot: Integers) -> _End:
+    """What the index knows of one end by one slot of each address; most have had one owner, in one VPC."""
+    lone, held = index.lone[slot], index.held
+    sure = (held.since[lone] <= asked.first) & (asked.last <= held.until[lone])
+    owner = np.where(sure, held.value[lone], -1)
+    at = index.held_vpc[lone]
+    public = (lone >= 0) & (at == index.world)
+    here = public | ((at == asked.vpc) & (asked.vpc >= 0))
+    nobody = np.full(len(slot), -1, dtype=np.int64)
+    end = _End(
+        present=asked.present,
+        in_vpc=np.where(here, owner, -1),
+        public=public,
+        own=(slot >= 0) & ((index.primary[asked.reporter] == slot) | (owner == asked.reporter)) & (asked.reporter >= 0),
+        reachable=nobody,
+        unique=nobody.copy(),
+        slot=slot.copy(),
+        other_times=here & ~sure,
+    )
+    elsewhere = np.flatnonzero((lone >= 0) & ~here & asked.anywhere)
+    shared = np.flatnonzero(index.shared[slot])
     if len(shared):
-        in_vpc[shared] = index.in_vpc(vpc[shared], address[shared])
-        own[shared] = index.claimed(reporter[shared], address[shared])
-    return _End(at.present, in_vpc, np.where(at.anywhere, sole, -1), own)
+        _shared(index, asked.at(shared), slot[shared], shared, end)
+        elsewhere = np.append(
+            elsewhere, shared[(end.in_vpc[shared] < 0) & ~end.other_times[shared] & asked.anywhere[shared]]
+        )
+    if len(elsewhere):
+        _elsewhere(index, asked.at(elsewhere), keys, elsewhere, end)
+    return end
 
 
-def _owners(frame: pl.DataFrame, ends: Mapping[str, _End], reporter: Integers) -> dict[str, Integers]:
-    """The owner of each end by the rules above; -1 nobody."""
-    source, destination = ends["source"], ends["destination"]
-    return {
-        "source": _owner(source, destination, reporter, _flows(frame, REPORTING["source"])),
-        "destination": _owner(destination, source, reporter, _flows(frame, REPORTING["destination"])),
+def _shared(index: Index, asked: _Asked, slot: Integers, rows: Integers, end: _End) -> None:
+    """The end's own VPC and the world, for addresses that have had several owners; written into `end` at `rows`."""
+    here, world = index.place_key(slot, asked.vpc), index.place_key(slot, index.world)
+    own = index.own.at(index.own_key(asked.reporter, slot), asked.first, asked.last)
+    in_vpc, public = (index.held.at(key, asked.first, asked.last) for key in (here, world))
+    end.in_vpc[rows] = np.where(public >= 0, public, in_vpc)
+    end.public[rows] = public >= 0
+    end.own[rows] |= own >= 0
+    claimed = [find(index.places, key) >= 0 for key in (here, world)]
+    end.other_times[rows] = (claimed[0] | claimed[1]) & (public < 0) & (in_vpc < 0)
+
+
+def _elsewhere(index: Index, asked: _Asked, keys: Keys, rows: Integers, end: _End) -> None:
+    """Other VPCs that the end's reaches, and the only one there is; written into `end` at `rows`.
+
+    Asked once per distinct address and VPC of the end.
+    """
+    slot = end.slot[rows]
+    _, first, pair = np.unique(asked.vpc * len(index.lone) + slot, return_index=True, return_inverse=True)
+    vpc, slot_of, address = asked.vpc[first], slot[first], asked.address[first]
+    place, reached = _one_place(index, vpc, slot_of, keys[address])
+    found = index.held.at(place[pair], asked.first, asked.last)
+    end.reachable[rows] = np.where(reached[pair], found, -1)
+    end.unique[rows] = np.where(reached[pair], -1, found)
+    end.other_times[rows] |= (place[pair] >= 0) & (found < 0)
+
+
+def _one_place(index: Index, vpc: Integers, slot: Integers, keys: Keys) -> tuple[Integers, Flags]:
+    """The one place of each slot that `vpc` reaches, else the only one there is; and whether it is reached.
+
+    -1 for none or several, and where the address lies in the ranges of `vpc` itself.
+    """
+    first = np.searchsorted(index.places, index.place_key(slot, 0))
+    count = np.searchsorted(index.places, index.place_key(slot + 1, 0)) - first
+    place, reached = np.full(len(slot), -1, dtype=np.int64), np.zeros(len(slot), dtype=bool)
+    only = count == 1
+    place[only] = index.places[first[only]]
+    for each in np.unique(vpc[vpc >= 0]).tolist():  # the VPCs of one file's records, some
+        rows = np.flatnonzero(vpc == each)
+        near = _near(index, each, first[rows], count[rows])
+        outside = ~index.inside(each, keys[rows])
+        place[rows] = np.where(outside, np.where(near >= 0, near, place[rows]), -1)
+        reached[rows] = outside & (near >= 0)
+    return place, reached
+
+
+def _near(index: Index, vpc: int, first: Integers, count: Integers) -> Integers:
+    """Of each run of `count` places from `first` on the one that lies in a VPC that `vpc` reaches; -1 none, several."""
+    run = np.repeat(np.arange(len(first)), count)
+    places = np.arange(len(run)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
+    fits = np.flatnonzero(index.reach(vpc)[index.vpc_at(index.places[places])])
+    near = np.full(len(first), -1, dtype=np.int64)
+    near[run[fits]] = index.places[places[fits]]
+    near[np.bincount(run[fits], minlength=len(first)) != 1] = -1
+    return near
+
+
+def _settled(end: _End, other: _End, reporter: Integers, reporting: Flags, count: Callable[..., None]) -> Integers:
+    """The interface at one end by the rules above, counted; `reporting` marks records that flow as this end's do."""
+    by_reporter = (end.own | (reporting & end.present & ~other.own)) & (reporter >= 0)
+    rules = (
+        np.where(end.public, -1, end.in_vpc),
+        np.where(end.public, end.in_vpc, -1),
+        np.where(by_reporter, reporter, -1),
+        end.reachable,
+        end.unique,
+    )
+    settled = np.full(len(reporter), -1, dtype=np.int64)
+    for resolved, interface in zip(RESOLVED, rules, strict=True):
+        first = (settled < 0) & (interface >= 0)
+        settled = np.where(first, interface, settled)
+        count(int(np.count_nonzero(first)), resolved=resolved)
+    open_ = end.present & (settled < 0)
+    reasons = {
+        NOT_THEN: open_ & end.other_times,
+        AMBIGUOUS: open_ & ~end.other_times & (end.slot >= 0),
+        UNKNOWN: open_ & ~end.other_times & (end.slot < 0),
     }
-
-
-def _owner(end: _End, other: _End, reporter: Integers, reporting: Flags) -> Integers:
-    """The owner of one end; `reporting` marks the records whose flow-direction says that it is the reporter."""
-    by_reporter = end.own | (reporting & end.present & ~other.own)
-    rest = np.where(by_reporter & (reporter >= 0), reporter, end.anywhere)
-    return np.where(end.in_vpc >= 0, end.in_vpc, rest)
+    for resolved, which in reasons.items():
+        count(int(np.count_nonzero(which)), resolved=resolved)
+    return settled
 
 
 def _flows(frame: pl.DataFrame, direction: str) -> Flags:
@@ -238,11 +452,3 @@ def _gathered(names: pl.Series, codes: Mapping[str, pl.Series]) -> list[pl.Serie
 def _rows(name: str, owner: Integers) -> pl.Series:
     """Rows of owners as a column; nobody (-1) does not fit into UInt32 and so becomes null."""
     return pl.Series(name, owner).cast(pl.UInt32, strict=False)
-
-
-def _count(codes: Mapping[str, pl.Series], owners: Mapping[str, Integers], metrics: Metrics) -> None:
-    """Counts the ends that have an address by whether somebody is known there."""
-    for end, column in codes.items():
-        resolved = int((owners[end] >= 0).sum()) if end in owners else 0
-        metrics.add("ends_total", resolved, end=end, resolved="yes")
-        metrics.add("ends_total", len(column) - column.null_count() - resolved, end=end, resolved="no")

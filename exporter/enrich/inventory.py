@@ -1,4 +1,4 @@
-"""A snapshot of who owns which interface and address, and its index."""
+"""A snapshot of who owns which interface and address at one moment."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import Flags, Integers, Keys, find, keys_of_texts
+from exporter.enrich.addresses import cidrs_of_texts
+from exporter.enrich.index import ALWAYS, KIND_CODES, NEVER, Claims, Index, Versions, indexed
 
 OWNERS: dict[str, Any] = {
     "interface_id": pl.String,
     "interface_type": pl.String,
     "account_id": pl.String,
+    "account_name": pl.String,
     "region": pl.String,
     "availability_zone": pl.String,
     "instance_id": pl.String,
@@ -29,57 +31,26 @@ OWNERS: dict[str, Any] = {
     "security_group_names": pl.List(pl.String),
     "resource_type": pl.String,
     "resource_name": pl.String,
+    "cluster_name": pl.String,
     "tags": pl.String,
+    "attached": pl.Int64,
+    "fixed": pl.Boolean,
 }
 """The columns of `Snapshot.owners`.
 
 `availability_zone` is the zone id (use1-az1), the same in every account; `tags` is the text of a JSON object of the
-chosen tags, null where the owner has none of them.
+chosen tags, null where the owner has none of them.  `attached` is when the interface was attached to what it is
+attached to, in seconds since 1970, null where EC2 does not tell; `fixed` says that it cannot be attached to anything
+else for as long as it exists.
 """
 
 ADDRESSES: dict[str, Any] = {
     "vpc_id": pl.String,
     "address": pl.String,
     "owner": pl.UInt32,
-    "public": pl.Boolean,
+    "kind": pl.String,
 }
-"""The columns of `Snapshot.addresses`: `public` marks one that a private address is mapped to (an elastic IP)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A snapshot's look-ups, by integers: an interface is a row of `owners`, an address a position in `addresses`.
-
-    Arrays that are looked up by a row or a position end in one more element, for -1: nobody, unknown.  A key made with
-    VPC or owner -1 is below zero and so is never found.
-    """
-
-    accounts: dict[str, int]
-    interfaces: dict[str, int]
-    vpcs: dict[str, int]
-    vpc_of: Integers
-    """By owner: its VPC as in `vpcs`, -1 none."""
-    addresses: Keys
-    owned: Flags
-    """By address: somebody has it as an address of the interface itself, not as a public one mapped to it."""
-    sole: Integers
-    """By address: its owner, -1 where it has several."""
-    shared: Flags
-    """By address: whether it has several owners."""
-    shared_keys: Integers
-    """Shared addresses once per VPC: VPC times the number of addresses plus the address, rising."""
-    shared_owners: Integers
-    """By the place in `shared_keys`: the owner in that VPC, -1 where there are several even there."""
-    claims: Integers
-    """Shared addresses once per owner: owner times the number of addresses plus the address, rising."""
-
-    def in_vpc(self, vpc: Integers, address: Integers) -> Integers:
-        """The only owner of each shared `address` in `vpc`, else -1."""
-        return np.append(self.shared_owners, -1)[find(self.shared_keys, vpc * len(self.addresses) + address)]
-
-    def claimed(self, owner: Integers, address: Integers) -> Flags:
-        """Whether each shared `address` is one of `owner`'s."""
-        return find(self.claims, owner * len(self.addresses) + address) >= 0
+"""The columns of `Snapshot.addresses`: `address` is one or a delegated prefix (10.0.1.16/28), `kind` a Kind."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +58,51 @@ class Snapshot:
     """Who owned what at one moment, whole.
 
     `owners` has one row an interface (columns as OWNERS, no interface twice), `addresses` one row an address of an
-    owner (columns as ADDRESSES); `networks` holds the CIDR blocks of the VPCs; `taken` (UTC) is when EC2 was asked
-    first.
+    owner (columns as ADDRESSES); `networks` holds the CIDR blocks of VPCs, each with its VPC's id ("" unknown);
+    `links` what joins VPCs (a peering, a transit gateway), each with a VPC that it joins: VPCs with a link in common
+    reach each other.  `taken` (UTC) is when EC2 was asked first, `answered` when it had answered all of it.
     """
 
     owners: pl.DataFrame
     addresses: pl.DataFrame
-    networks: tuple[str, ...]
+    networks: tuple[tuple[str, str], ...]
     taken: datetime
+    links: tuple[tuple[str, str], ...] = ()
+    answered: datetime | None = None
 
     @cached_property
     def index(self) -> Index:
-        """The look-ups, made at first use (about a second for 500,000 addresses).
+        """The look-ups, made at first use (about a second for 500,000 addresses): what it says holds at all times.
 
         InventoryError where an address is none.
         """
-        return _index(self)
+        vpcs = codes(self.owners["vpc_id"])
+        vpc_of = np.array([vpcs.get(text, -1) for text in self.owners["vpc_id"].to_list()], dtype=np.int64)
+        owner = self.addresses["owner"].to_numpy().astype(np.int64)
+        keys, bits = cidrs_of_texts(self.addresses["address"])
+        rows, height = np.arange(self.owners.height), self.addresses.height
+        return indexed(
+            interfaces=self.owners["interface_id"].to_list(),
+            accounts=codes(self.owners["account_id"]),
+            vpcs=vpcs,
+            vpc_of=vpc_of,
+            claims=Claims(
+                keys,
+                bits,
+                owner,
+                self.addresses["kind"].replace_strict(KIND_CODES, return_dtype=pl.Int64).to_numpy(),
+                np.full(height, NEVER),
+                np.full(height, ALWAYS),
+            ),
+            versions=Versions(rows, rows, np.full(len(rows), NEVER), np.full(len(rows), ALWAYS), rows),
+            networks=self.networks,
+            links=self.links,
+        )
+
+
+def codes(texts: pl.Series) -> dict[str, int]:
+    """A number for each distinct text."""
+    return {text: number for number, text in enumerate(texts.drop_nulls().unique(maintain_order=True).to_list())}
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
@@ -115,58 +115,18 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
     return Snapshot(
         owners=owners,
         addresses=addresses.unique(maintain_order=True),
-        networks=networks_of(network for snapshot in snapshots for network in snapshot.networks),
+        networks=pairs_of(pair for snapshot in snapshots for pair in snapshot.networks),
         taken=min(snapshot.taken for snapshot in snapshots),
+        links=pairs_of(pair for snapshot in snapshots for pair in snapshot.links),
     )
 
 
-def networks_of(texts: Iterable[str]) -> tuple[str, ...]:
-    """CIDR blocks without repeats, in an order that does not depend on the order they came in."""
-    return tuple(sorted(set(texts)))
+def pairs_of(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Pairs of texts without repeats, in an order that does not depend on the order they came in."""
+    return tuple(sorted(set(pairs)))
 
 
 def _by_interface(snapshot: Snapshot) -> pl.DataFrame:
     """The snapshot's addresses with the interface's id in place of its row."""
     ids = snapshot.owners["interface_id"].gather(snapshot.addresses["owner"])
     return snapshot.addresses.drop("owner").with_columns(interface_id=ids)
-
-
-def _index(snapshot: Snapshot) -> Index:
-    interfaces = {text: row for row, text in enumerate(snapshot.owners["interface_id"].to_list())}
-    vpcs = {text: code for code, text in enumerate(snapshot.owners["vpc_id"].drop_nulls().unique(maintain_order=True))}
-    vpc_of = np.array([vpcs.get(text, -1) for text in snapshot.owners["vpc_id"].to_list()] + [-1], dtype=np.int64)
-    addresses, position = np.unique(keys_of_texts(snapshot.addresses["address"]), return_inverse=True)
-    owner = snapshot.addresses["owner"].to_numpy().astype(np.int64)
-
-    owned = np.zeros(len(addresses) + 1, dtype=bool)
-    owned[position[~snapshot.addresses["public"].to_numpy()]] = True
-    _, sole = _only(position, owner)
-    sole = np.append(sole, -1)
-    shared = np.append(sole[:-1] < 0, np.False_)
-    of_shared = shared[position]
-    owner, position = owner[of_shared], position[of_shared]
-    vpc = vpc_of[owner]
-    shared_keys, shared_owners = _only((vpc * len(addresses) + position)[vpc >= 0], owner[vpc >= 0])
-    accounts = snapshot.owners["account_id"].drop_nulls().unique(maintain_order=True).to_list()
-    return Index(
-        accounts={account: number for number, account in enumerate(accounts)},
-        interfaces=interfaces,
-        vpcs=vpcs,
-        vpc_of=vpc_of,
-        addresses=addresses,
-        owned=owned,
-        sole=sole,
-        shared=shared,
-        shared_keys=shared_keys,
-        shared_owners=shared_owners,
-        claims=np.unique(owner * len(addresses) + position),
-    )
-
-
-def _only(key: Integers, owner: Integers) -> tuple[Integers, Integers]:
-    """The distinct keys, rising, and for each its one owner, -1 where it has several."""
-    order = np.lexsort((owner, key))
-    key, owner = key[order], owner[order]
-    first = np.flatnonzero(np.append(np.ones(min(len(key), 1), dtype=bool), key[1:] != key[:-1]))
-    last = np.append(first[1:], len(key))[: len(first)] - 1
-    return key[first], np.where(owner[first] == owner[last], owner[first], -1)

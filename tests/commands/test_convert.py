@@ -101,25 +101,47 @@ def test_a_file_that_cannot_be_read_whole_stops_no_other(tmp_path: Path) -> None
     assert "the first line is no header" in errors[2]
 
 
-def test_both_ends_from_an_inventory(tmp_path: Path) -> None:
-    inventory = tmp_path / "inventory.json"
-    owner = {"interface_id": "eni-0a", "vpc_id": "vpc-0a", "instance_name": "web-1", "addresses": ["10.0.0.2"]}
-    inventory.write_text(
-        json.dumps(
+OWNER = {"interface_id": "eni-0b", "vpc_id": "vpc-0a", "instance_name": "web-1"}
+INVENTORIES: dict[int, dict[str, Any]] = {
+    1: {"networks": ["10.0.0.0/16"], "interfaces": [{**OWNER, "addresses": ["10.0.0.2"]}]},
+    2: {
+        "answered": "2026-11-03T12:00:03+00:00",
+        "networks": [{"vpc_id": "vpc-0a", "cidr": "10.0.0.0/16"}],
+        "links": [],
+        "interfaces": [
             {
-                "format": snapshot_file.FORMAT,
-                "version": 1,
-                "taken": "2026-11-03T12:00:00+00:00",
-                "networks": ["10.0.0.0/16"],
-                "interfaces": [owner],
+                **OWNER,
+                "account_id": "210987654321",
+                "account_name": "payments",
+                "cluster_name": "shop",
+                "attached": "2026-11-03T11:00:00+00:00",
+                "fixed": False,
+                "addresses": ["10.0.9.9"],
+                "prefixes": ["10.0.0.2/31"],
             }
-        )
-    )
-    result = run("-", "--inventory", str(inventory), stdin=text(GOOD))
+        ],
+    },
+}
+FOUND: dict[int, tuple[Any, Any]] = {
+    1: ({"interface_id": "eni-0b", "vpc_id": "vpc-0a"}, {"instance": {"name": "web-1"}}),
+    2: (
+        {"interface_id": "eni-0b", "vpc_id": "vpc-0a", "cluster_name": "shop"},
+        {"account": {"id": "210987654321", "name": "payments"}, "instance": {"name": "web-1"}},
+    ),
+}
+"""What a document says of the destination's interface, and of its cloud."""
+
+
+@pytest.mark.parametrize("version", INVENTORIES)
+def test_an_end_from_an_inventory_of_either_version(version: int, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.json"
+    head = {"format": snapshot_file.FORMAT, "version": version, "taken": "2026-11-03T12:00:00+00:00"}
+    inventory.write_text(json.dumps(head | INVENTORIES[version]))
+    result = run("-", "--inventory", str(inventory), stdin=text(HEADER + " vpc-id", GOOD + " vpc-0a"))
     assert result.exit_code == 0
     (document,) = documents(result)
-    assert document["aws"]["vpcflow"]["destination"]["interface_id"] == "eni-0a"
-    assert document["cloud"]["target"]["instance"]["name"] == "web-1"
+    assert (document["aws"]["vpcflow"]["destination"], document["cloud"]["target"]) == FOUND[version]
+    assert "source" not in document["aws"]["vpcflow"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from exporter.commands.generate import generate, time_range
 from exporter.commands.network_inventory import network_of, snapshot_of
+from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot
 from exporter.enrich.snapshot_file import load
 from exporter.simulate.incidents import INCIDENTS
 from exporter.simulate.plan import plausible
@@ -117,7 +118,13 @@ def test_the_inventory_is_the_network(tmp_path: Path) -> None:
     run("--to", str(tmp_path), "--write-inventory", str(tmp_path / "i.json"), "--records", "0", "--seed", "6", *RANGE)
     snapshot, network = load(tmp_path / "i.json"), plausible(6)
     assert snapshot.taken == datetime(2026, 3, 1, 9, tzinfo=UTC)
-    assert snapshot.networks == ("10.0.0.0/16", "10.8.0.0/16", "2600:1f18:4000:a00::/56")
+    production, staging, shared = (vpc.id for vpc in network.vpcs)
+    assert set(snapshot.networks) == {
+        (production, "10.0.0.0/16"),
+        (production, "2600:1f18:4000:a00::/56"),
+        (staging, "10.0.0.0/16"),
+        (shared, "10.8.0.0/16"),
+    }
     assert snapshot.owners["interface_id"].to_list() == [interface.id for interface in network.interfaces]
     alb = snapshot.owners.row(0, named=True)
     assert alb["resource_type"] == "application_load_balancer"
@@ -126,11 +133,63 @@ def test_the_inventory_is_the_network(tmp_path: Path) -> None:
     assert alb["security_group_names"] == ["production-alb"]
     assert json.loads(alb["tags"]) == {"Name": "storefront", "Team": "storefront", "Environment": "production"}
     own = network.interfaces[0]
-    assert snapshot.addresses.filter(owner=0).select("vpc_id", "address", "public").rows() == [
-        (own.subnet.vpc.id, own.address, False),
-        (own.subnet.vpc.id, own.ipv6[0], False),
-        (own.subnet.vpc.id, own.public, True),
+    assert snapshot.addresses.filter(owner=0).select("vpc_id", "address", "kind").rows() == [
+        (own.subnet.vpc.id, own.address, "primary"),
+        (own.subnet.vpc.id, own.ipv6[0], "own"),
+        (own.subnet.vpc.id, own.public, "public"),
     ]
+    assert snapshot.owners["fixed"].all()
+    unknown = ("account_name", "cluster_name", "attached")
+    assert [snapshot.owners[name].null_count() for name in unknown] == [len(network.interfaces)] * 3
+
+
+def test_what_stays_as_it_is_for_as_long_as_it_exists() -> None:
+    """A service's interface, and an instance's only one; which of two is the primary one is not known here."""
+    shared = {"account_id": "1", "region": "r", "vpc_id": "vpc-a", "subnet_id": "subnet-a"}
+    interfaces = [
+        ("eni-balancer", None, "application_load_balancer"),
+        ("eni-one", "i-one", "instance"),
+        ("eni-first", "i-two", "instance"),
+        ("eni-second", "i-two", "instance"),
+        ("eni-free", None, "interface"),
+        ("eni-pods", None, "eks_node"),
+    ]
+    given = Snapshot(
+        pl.DataFrame(
+            [shared | {"interface_id": id_, "instance_id": on, "resource_type": kind} for id_, on, kind in interfaces],
+            schema=OWNERS,
+        ),
+        pl.DataFrame([("vpc-a", f"10.0.0.{row}", row, "primary") for row in range(6)], schema=ADDRESSES, orient="row"),
+        (),
+        datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    made = snapshot_of(network_of(given, None, None), given.taken)
+    assert made.owners.select("interface_id", "fixed").rows() == [
+        ("eni-balancer", True),
+        ("eni-one", True),
+        ("eni-first", False),
+        ("eni-second", False),
+        ("eni-free", False),
+        ("eni-pods", False),
+    ]
+
+
+def test_traffic_is_of_the_primary_address_and_of_no_prefix() -> None:
+    owner = {"interface_id": "eni-a", "account_id": "1", "region": "r", "vpc_id": "vpc-a", "subnet_id": "subnet-a"}
+    addresses = [
+        ("vpc-a", "10.0.1.16/28", 0, "own"),
+        ("vpc-a", "10.0.0.6", 0, "own"),
+        ("vpc-a", "54.0.0.5", 0, "public"),
+        ("vpc-a", "10.0.0.5", 0, "primary"),
+    ]
+    given = Snapshot(
+        pl.DataFrame([owner], schema=OWNERS),
+        pl.DataFrame(addresses, schema=ADDRESSES, orient="row"),
+        (),
+        datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    (made,) = network_of(given, None, None).interfaces
+    assert (made.address, made.secondary, made.public) == ("10.0.0.5", ("10.0.0.6",), "54.0.0.5")
 
 
 def test_only_interfaces_of_the_account_and_region_asked_for_make_traffic() -> None:

@@ -192,7 +192,88 @@ def test_the_same_as_json(folder: Path) -> None:
     assert second == {"account": None, "region": None, "objects": {**states, "under_way": 1}, **nothing, **way}
     assert datetime.fromisoformat(told.pop("now")) - now < timedelta(seconds=30)
     trouble = {"scope": "inventory eu-west-1", "what": "eu-west-1", "since": ended, "reason": "denied"}
-    assert told == {"running": True, "ended": ended, "troubles": [trouble], "backfill": None}
+    assert told == {"running": True, "ended": ended, "troubles": [trouble], "inventory": [], "backfill": None}
+
+
+def test_what_is_not_over_yet_is_no_seconds_old(folder: Path) -> None:
+    """An object's time may lie ahead of this machine's clock."""
+    with Ledger(folder / "state" / NAME) as ledger:
+        end(ledger, stored("ahead", datetime.now(UTC) + timedelta(minutes=1)), 1)
+        told = json.loads(run(folder, "--json").stdout)
+    assert told["total"]["behind_seconds"] == 0
+
+
+# The inventory --------------------------------------------------------------------------------------------------------
+
+
+def answer(ledger: Ledger, number: int, name: str, taken: datetime) -> None:
+    row = (number, name, int(taken.timestamp()), '{"list":[]}', '{"list":[]}')
+    ledger.remember({"scope": [row]}, {})
+
+
+INVENTORIES = "account region inventory reason"
+DENIED = "EC2 in us-east-1 for the account 222222222222 refuses"
+
+
+def asked(ledger: Ledger, now: datetime) -> None:
+    """Three that are asked: one answers, one does no longer, one never did; and a file."""
+    answer(ledger, 1, f"{FIRST} eu-west-1", now - timedelta(minutes=4, seconds=30))
+    answer(ledger, 2, f"{SECOND} us-east-1", now - timedelta(hours=5, minutes=30))
+    answer(ledger, 3, "~ file 2026-03-01T12:00:00Z 1a2b3c4d", now - timedelta(days=9))
+    faults = {f"{SECOND} us-east-1": DENIED, f"{SECOND} us-west-2": "no answer", "organization": "not allowed"}
+    ledger.report("inventory", faults)
+
+
+def test_the_inventory_by_account_and_region(folder: Path) -> None:
+    now = datetime.now(UTC)
+    with Ledger(folder / "state" / NAME) as ledger:
+        asked(ledger, now)
+        lines = shown(folder)
+    assert lines[0] == "3 troubles"
+    assert lines[-5:] == [
+        "",
+        INVENTORIES,
+        f"{FIRST} eu-west-1 4 min",
+        f"{SECOND} us-east-1 5 h {DENIED}",
+        f"{SECOND} us-west-2 - no answer",
+    ]
+    assert [line.partition(" (")[2] for line in lines[3:6]] == [
+        f"0 s) inventory {SECOND} us-east-1 {DENIED}",
+        f"0 s) inventory {SECOND} us-west-2 no answer",
+        "0 s) inventory organization not allowed",
+    ]
+
+
+def test_the_inventory_of_the_program_s_own_account(folder: Path) -> None:
+    with Ledger(folder / "state" / NAME) as ledger:
+        answer(ledger, 1, "eu-west-1", datetime.now(UTC) - timedelta(seconds=70))
+        lines = shown(folder)
+    assert lines[-2] == INVENTORIES
+    assert lines[-1] in {"- eu-west-1 70 s", "- eu-west-1 71 s"}
+
+
+def test_an_inventory_that_is_off_is_not_shown(folder: Path) -> None:
+    (folder / "config.yaml").write_text(CONFIG.format(folder=folder) + "enrich: {ec2: {enabled: false}}\n")
+    with Ledger(folder / "state" / NAME) as ledger:
+        asked(ledger, NOON)
+        assert INVENTORIES not in shown(folder)
+
+
+def test_the_inventory_as_json(folder: Path) -> None:
+    now = datetime.now(UTC)
+    with Ledger(folder / "state" / NAME) as ledger:
+        asked(ledger, now)
+        answer(ledger, 4, "eu-west-1", now)
+        told = json.loads(run(folder, "--json").stdout)["inventory"]
+    ages = [each.pop("age_seconds") for each in told]
+    assert [age and age // 60 for age in ages] == [4, 330, None, 0]
+    first, second = (f"{now - age:%Y-%m-%dT%H:%M:%S+00:00}" for age in (timedelta(seconds=270), timedelta(minutes=330)))
+    assert told == [
+        {"account": FIRST, "region": "eu-west-1", "taken": first, "reason": None},
+        {"account": SECOND, "region": "us-east-1", "taken": second, "reason": DENIED},
+        {"account": SECOND, "region": "us-west-2", "taken": None, "reason": "no answer"},
+        {"account": None, "region": "eu-west-1", "taken": f"{now:%Y-%m-%dT%H:%M:%S+00:00}", "reason": None},
+    ]
 
 
 def test_a_backfill_as_json(folder: Path) -> None:

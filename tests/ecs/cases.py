@@ -14,6 +14,7 @@ import polars as pl
 
 from exporter.ecs.document import Encoder
 from exporter.enrich.ends import enrich
+from exporter.enrich.index import Kind
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot
 from exporter.flow import Batch, S3Object
 from exporter.metrics import Metrics
@@ -121,24 +122,53 @@ ODD = Interface(
     },
     ("10.0.4.4",),
 )
+POD = Interface(
+    {
+        "interface_id": "eni-pod",
+        "account_id": "000000000007",
+        "account_name": "payments",
+        "instance_id": "i-node",
+        "vpc_id": "vpc-eks",
+        "resource_type": "eks_node",
+        "resource_name": "i-node",
+        "cluster_name": "shop",
+        "attached": 1_769_000_000,
+        "fixed": False,
+    },
+    ("10.0.5.5", "10.0.6.16/28"),
+)
+"""A node's interface in a cluster, with the prefix of its pods, of an account that has a name."""
+POD_CLOUD = {"account": {"id": "000000000007", "name": "payments"}, "instance": {"id": "i-node"}}
+POD_VPCFLOW = {
+    "interface_id": "eni-pod",
+    "vpc_id": "vpc-eks",
+    "resource_type": "eks_node",
+    "resource_name": "i-node",
+    "cluster_name": "shop",
+}
+NAMELESS = Interface({"interface_id": "eni-nameless", "account_name": ODD_NAME}, ("10.0.7.7",))
+"""An interface of which only the name of its account is known."""
 
 
 def snapshot(*interfaces: Interface) -> Snapshot:
+    """The first of an interface's own addresses is the primary one."""
     addresses = [
-        (each.row.get("vpc_id"), text, row, public)
+        (each.row.get("vpc_id"), text, row, kind)
         for row, each in enumerate(interfaces)
-        for public, texts in ((False, each.own), (True, each.public))
+        for kind, texts in ((Kind.PRIMARY, each.own[:1]), (Kind.OWN, each.own[1:]), (Kind.PUBLIC, each.public))
         for text in texts
     ]
     return Snapshot(
         pl.DataFrame([dict(each.row) for each in interfaces], schema=OWNERS),
         pl.DataFrame(addresses, schema=ADDRESSES, orient="row"),
-        ("10.0.0.0/16", "2a05:d014::/64"),
+        (("", "10.0.0.0/16"), ("", "2a05:d014::/64")),
         NOW,
     )
 
 
 INVENTORY = snapshot(WEB, DB, BARE, ODD)
+NAMED = snapshot(WEB, DB, BARE, ODD, POD, NAMELESS)
+"""Two accounts of it have names."""
 
 
 def batches(

@@ -119,7 +119,7 @@ def document(record: Record, extra: Record, row: int, source: S3Object, known: K
         **_times(record, source),
         **_action(record),
         **_network(record),
-        **_known(record, known),
+        **_known(record, source, known),
     }
     found = {name: value for name, value in extra.items() if value is not None}
     return nested(
@@ -212,7 +212,7 @@ def _community_id(record: Record, source: str | None, target: str | None) -> str
     return community_id(source, target, int(ports[0] or 0), int(ports[1] or 0), int(protocol))
 
 
-def _known(record: Record, known: Known) -> dict[str, Any]:
+def _known(record: Record, source: S3Object, known: Known) -> dict[str, Any]:
     found: dict[str, Any] = {
         "network.direction": record.get("flow-direction") or known.direction,
         "source.locality": known.source_locality,
@@ -223,7 +223,11 @@ def _known(record: Record, known: Known) -> dict[str, Any]:
         found["flow.locality"] = "internal" if both else "external"
     for end, where, owner in (("source", "origin", known.source), ("destination", "target", known.destination)):
         found |= {f"cloud.{where}": _cloud_of(owner or {}), V + end: _vpcflow_of(owner or {})}
-    return found | _filled(record, known.reporter or {})
+    owner = known.reporter or {}
+    account = record.get("account-id") or source.account
+    if account in (None, owner.get("account_id")):
+        found["cloud.account.name"] = owner.get("account_name")
+    return found | _filled(record, owner)
 
 
 def _filled(record: Record, owner: Owner) -> dict[str, Any]:
@@ -251,6 +255,7 @@ def _filled(record: Record, owner: Owner) -> dict[str, Any]:
 def _cloud_of(owner: Owner) -> dict[str, Any]:
     whole = {
         "account.id": owner.get("account_id"),
+        "account.name": owner.get("account_name"),
         "region": owner.get("region"),
         "availability_zone": owner.get("availability_zone"),
         "instance.id": owner.get("instance_id"),
@@ -273,6 +278,7 @@ def _vpcflow_of(owner: Owner) -> dict[str, Any]:
         "security_group_names",
         "resource_type",
         "resource_name",
+        "cluster_name",
         "tags",
     ]
     return {name: owner[name] for name in names if owner.get(name)}

@@ -14,7 +14,7 @@ from exporter.enrich.inventory import Snapshot
 from exporter.fields import FIELDS
 from exporter.flow import Batch
 from tests.ecs import reference
-from tests.ecs.cases import INVENTORY, SOURCE, batches, document_id, encoded, snapshot, with_key
+from tests.ecs.cases import INVENTORY, NAMED, SOURCE, batches, document_id, encoded, snapshot, with_key
 
 Row = tuple[str, ...]
 
@@ -31,13 +31,27 @@ UNKNOWN = ("mood", "Weather_2", "x-y-z", "row", "original", "timestamp")
 
 words = st.text(alphabet='ab-"\\/{}:,é🤖%\u2028', min_size=1, max_size=6)
 addresses = st.sampled_from(
-    ("10.0.1.5", "10.0.2.9", "10.0.4.4", "8.8.8.8", "10.9.0.1", "2a05:d014::5", "2a00:1450::8", "::1", "54.93.1.2")
+    (
+        "10.0.1.5",
+        "10.0.2.9",
+        "10.0.4.4",
+        "10.0.5.5",
+        "10.0.6.20",
+        "8.8.8.8",
+        "10.9.0.1",
+        "2a05:d014::5",
+        "2a00:1450::8",
+        "::1",
+        "54.93.1.2",
+    )
 )
 counts = st.one_of(st.sampled_from(("0", "1", str(2**63 - 1))), st.integers(0, 10**12).map(str))
 ports = st.integers(0, 65_535).map(str)
 VALUES: Mapping[str, st.SearchStrategy[str]] = {
     "account-id": st.sampled_from(("012345678901", "unknown", "000000000007")),
-    "interface-id": st.sampled_from(("eni-web", "eni-odd", "eni-db", "eni-bare", "eni-unknown")),
+    "interface-id": st.sampled_from(
+        ("eni-web", "eni-odd", "eni-db", "eni-bare", "eni-pod", "eni-nameless", "eni-unknown")
+    ),
     "instance-id": st.sampled_from(("i-web", "i-odd", "i-other")),
     "vpc-id": st.sampled_from(("vpc-main", "vpc-other")),
     "region": st.sampled_from(("eu-central-1", "us-east-1")),
@@ -103,9 +117,9 @@ def test_the_reference_knows_every_field() -> None:
 
 
 @settings(
-    deadline=None, derandomize=True, max_examples=150, phases=[Phase.generate]
+    deadline=None, derandomize=True, max_examples=200, phases=[Phase.generate]
 )  # a failure would shrink for minutes
-@given(files(), st.sampled_from([INVENTORY, INVENTORY, snapshot(), None]), st.booleans())
+@given(files(), st.sampled_from([INVENTORY, NAMED, NAMED, snapshot(), None]), st.booleans())
 def test_any_file_as_the_plain_reference(file: File, inventory: Snapshot | None, placed: bool) -> None:  # noqa: FBT001 # drawn
     source = SOURCE if placed else with_key(account=None, region=None)
     found = batches(" ".join(file.names), *(" ".join(row) for row in file.rows), inventory=inventory, source=source)

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from exporter.enrich.ends import AMBIGUOUS, NOT_THEN, RESOLVED, UNKNOWN
+from exporter.enrich.index import Kind
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot
 from exporter.flow import Addresses, Batch, S3Object
+from exporter.metrics import Metrics
 
+UNRESOLVED = (NOT_THEN, AMBIGUOUS, UNKNOWN)
 TAKEN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 SOURCE = S3Object("logs", "key", "etag", 100, TAKEN)
 ADDRESS_COLUMNS = ("srcaddr", "dstaddr", "pkt_srcaddr", "pkt_dstaddr")
@@ -28,17 +32,18 @@ class Interface:
 
 
 def snapshot(interfaces: Sequence[Interface], networks: tuple[str, ...] = ()) -> Snapshot:
+    """The networks are nobody's in particular."""
     addresses = [
-        (each.vpc, text, row, public)
+        (each.vpc, text, row, kind)
         for row, each in enumerate(interfaces)
-        for public, texts in ((False, each.own), (True, each.public))
+        for kind, texts in ((Kind.PRIMARY, each.own[:1]), (Kind.OWN, each.own[1:]), (Kind.PUBLIC, each.public))
         for text in texts
     ]
     owners = [{"interface_id": each.id, "vpc_id": each.vpc} for each in interfaces]
     return Snapshot(
         pl.DataFrame(owners, schema=OWNERS),
         pl.DataFrame(addresses, schema=ADDRESSES, orient="row"),
-        networks,
+        tuple(("", network) for network in networks),
         TAKEN,
     )
 
@@ -66,3 +71,9 @@ def batch(columns: Mapping[str, Sequence[Any]]) -> Batch:
     height = len(next(iter(texts.values())))
     frame = pl.DataFrame([pl.Series("row", range(1, height + 1), dtype=pl.UInt32), *(texts | coded).values()])
     return Batch(SOURCE, frame, addresses(distinct), plain=True)
+
+
+def counted(metrics: Metrics, end: str) -> tuple[int, int]:
+    """How many ends were resolved, and how many were not."""
+    known = sum(metrics.value("ends_total", end=end, resolved=how) for how in RESOLVED)
+    return int(known), int(sum(metrics.value("ends_total", end=end, resolved=why) for why in UNRESOLVED))

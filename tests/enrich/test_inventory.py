@@ -26,7 +26,7 @@ def test_merge() -> None:
     assert merged.owners.select("interface_id", "vpc_id").rows() == [("a", "vpc-a"), ("b", "vpc-a"), ("c", "vpc-c")]
     assert owned(merged) == {"a": {"10.0.0.1", "10.0.0.3"}, "b": {"10.0.0.2"}, "c": {"10.0.0.1", "54.0.0.1"}}
     assert merged.addresses.schema == east.addresses.schema
-    assert merged.networks == ("10.0.0.0/24", "10.1.0.0/24")
+    assert merged.networks == (("", "10.0.0.0/24"), ("", "10.1.0.0/24"))
     assert merged.taken == earlier
 
 

@@ -94,7 +94,7 @@ def compare(case: Case, got: Made) -> None:
         case.bad
     )
     assert got.skipped == case.skipped
-    assert {end: got.metrics.value("ends_total", end=end, resolved="no") for end in ENDS} == {
+    assert {end: got.metrics.value("ends_total", end=end, resolved="unknown") for end in ENDS} == {
         end: sum(f"{end}.address" in paths for paths in case.documents.values()) for end in ENDS
     }
     if case.told_by:

@@ -21,17 +21,17 @@ FROM_RECORDS = {
 _KEYWORDS = """
     aws.s3.bucket.name aws.s3.object.key
     aws.vpcflow.security_group_ids aws.vpcflow.subnet_name aws.vpcflow.tcp_flags_array aws.vpcflow.vpc_name
-    cloud.instance.name cloud.machine.type cloud.provider
+    cloud.account.name cloud.instance.name cloud.machine.type cloud.provider
     data_stream.dataset data_stream.namespace data_stream.type
     destination.locality ecs.version
     event.category event.dataset event.kind event.module event.original event.outcome event.type
     flow.locality log.file.path network.community_id network.transport network.type orchestrator.type source.locality
 """
 
-_CLOUD_END = "account.id availability_zone instance.id instance.name machine.type region service.name"
+_CLOUD_END = "account.id account.name availability_zone instance.id instance.name machine.type region service.name"
 
 _INTERFACE_END = """
-    interface_id interface_type resource_name resource_type security_group_ids security_group_names
+    cluster_name interface_id interface_type resource_name resource_type security_group_ids security_group_names
     subnet_id subnet_name vpc_id vpc_name
 """
 

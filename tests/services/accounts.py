@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from tests.services.aws import Aws
@@ -28,14 +28,14 @@ class Accounts:
 
     def allow(self, *actions: str) -> None:
         """What the user may do: this and nothing else."""
-        with self._unjudged():
+        with self.unjudged():
             client = self.aws.client("iam")
             client.put_user_policy(UserName=USER, PolicyName="all", PolicyDocument=_policy(*actions or ("sts:None",)))
             client.close()
 
     def key(self) -> tuple[str, str]:
         """A new access key of the user in the place of the old ones: its id and its secret."""
-        with self._unjudged():
+        with self.unjudged():
             client = self.aws.client("iam")
             for old in client.list_access_keys(UserName=USER)["AccessKeyMetadata"]:
                 client.delete_access_key(UserName=USER, AccessKeyId=old["AccessKeyId"])
@@ -45,13 +45,24 @@ class Accounts:
 
     def put(self, key: str, body: bytes) -> None:
         """Stores an object in the other account's bucket."""
-        with self._unjudged():
+        with self.unjudged():
             client = self.aws.client("s3", account=OTHER)
             client.put_object(Bucket=BUCKET, Key=key, Body=body)
             client.close()
 
+    def give_role(self, account: str, name: str, *actions: str) -> str:
+        """What a role of an account, which is made where there is none, may do: this and nothing else; its ARN."""
+        with self.unjudged():
+            client = self.aws.client("iam", account=account)
+            with suppress(client.exceptions.EntityAlreadyExistsException):
+                client.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+            client.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=_policy(*actions))
+            client.close()
+        return f"arn:aws:iam::{account}:role/{name}"
+
     @contextmanager
-    def _unjudged(self) -> Iterator[None]:
+    def unjudged(self) -> Iterator[None]:
+        """No call is judged as long as the block lasts."""
         self._judge_after(b"inf")
         yield
         self._judge_after(b"0")

@@ -12,6 +12,7 @@ import pytest
 
 from exporter.identity import id_prefix
 from exporter.ledger import Ledger, State
+from tests.services.clock import Clock
 from tests.system.world import REGION, V2, Network, World, hive_key, plain_key, text
 
 V5 = (
@@ -352,9 +353,19 @@ def without_ingested(documents: dict[str, Flat]) -> dict[str, Flat]:
     return documents
 
 
+@pytest.fixture
+def asked_world(timed_world: World, aws_clock: Clock) -> World:
+    """A world in which EC2 answered two minutes before the flows, and answers again nine minutes after them."""
+    aws_clock.set(datetime(2026, 1, 5, 11, 58, tzinfo=UTC))
+    timed_world.ask_ec2()
+    aws_clock.set(datetime(2026, 1, 5, 12, 10, tzinfo=UTC))
+    return timed_world
+
+
 def test_objects_of_all_accounts_regions_days_and_layouts_become_whole_documents_once(
-    world: World, network: Network
+    asked_world: World, network: Network
 ) -> None:
+    world = asked_world
     v2, v5 = text(*v2_lines(network)), text(*v5_lines(network))
     third = text(V2, f"2 210987654321 eni-0b 10.1.1.1 10.1.1.2 1 2 6 1 40 {START} {END} ACCEPT OK")
     world.put(FIRST, v2)
@@ -392,7 +403,8 @@ def test_objects_of_all_accounts_regions_days_and_layouts_become_whole_documents
     assert world.count() == 10
 
 
-def test_the_stream_is_typed(world: World, network: Network) -> None:
+def test_the_stream_is_typed(asked_world: World, network: Network) -> None:
+    world = asked_world
     world.put(FIRST, text(*v2_lines(network)))
     world.command("once")
     client = world.search

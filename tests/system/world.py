@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,13 @@ class World:
     """More of the source's settings, after a comma."""
     queue: str = ""
     """The URL of a queue, which is a source too then."""
+    by_clock: Aws | None = None
+    """Where the program finds AWS, if not where the test does."""
+
+    @property
+    def seen(self) -> Aws:
+        """AWS as the program sees it."""
+        return self.by_clock or self.aws
 
     @property
     def bucket(self) -> str:
@@ -150,7 +157,7 @@ class World:
                 bucket=self.bucket,
                 source=self.source,
                 queue=f'{{queue_url: "{self.queue}", region: {REGION}}}' if self.queue else "",
-                aws=self.aws.url,
+                aws=self.seen.url,
                 namespace=self.namespace,
                 elasticsearch=self.cluster.url,
                 state=self.folder / "state",
@@ -169,7 +176,7 @@ class World:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """A command of the program in a process of its own."""
         command = [sys.executable, "-m", "exporter", *arguments, "--config", str(self.config)]
-        environment = {**os.environ, **self.aws.environment(REGION)}
+        environment = {**os.environ, **self.seen.environment(REGION)}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
 
     def command(self, *arguments: str, status: int = 0) -> str:
@@ -178,6 +185,10 @@ class World:
             output, log = process.communicate(timeout=120)
         assert process.returncode == status, f"{arguments}: status {process.returncode}\n{output}{log}"
         return output + log
+
+    def ask_ec2(self) -> None:
+        """Has the program ask EC2 and remember the answer, and nothing else: there is nothing at that prefix."""
+        assert "0 objects, 0 records" in replace(self, source=", prefix: elsewhere").command("once")
 
     def documents(self) -> dict[str, dict[str, Any]]:
         """Every document of the stream by its id, flat."""
