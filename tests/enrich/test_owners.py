@@ -209,7 +209,9 @@ def test_two_that_claim_one_address_at_once(ledger: Ledger, metrics: Metrics, ca
     rig.add(east=shot("10:10:00", *twins))
     assert rig.oddities("two_owners") == 2
     (told,) = caplog.messages
-    assert told.startswith("the inventory: addresses that had two owners at once: 1; for those times nobody is named (said once; ")
+    assert told.startswith(
+        "the inventory: addresses that had two owners at once: 1; for those times nobody is named (said once; "
+    )
 
 
 def test_what_is_gone_is_remembered_for_an_hour(ledger: Ledger, metrics: Metrics) -> None:
