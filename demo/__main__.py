@@ -17,6 +17,7 @@ from rich.console import Console
 from demo.summary import of_elasticsearch, of_files
 from demo.world import REGION, make_network
 from tests.services.aws import Aws, aws
+from tests.services.clock import clock
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"
@@ -30,9 +31,11 @@ def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
     console.print(f"[bold]1/4[/] an embedded AWS on loopback: a bucket and a network of EC2 ({REGION})")
-    with aws() as cloud:
-        environment = {**os.environ, **cloud.environment(REGION), **_settings()}
+    with aws() as cloud, clock(cloud.url) as aws_clock:
+        aws_clock.set(datetime.now(UTC) - timedelta(hours=3))  # the network is older than the traffic in it
         make_network(cloud, BUCKET, OUT / "inventory.json")
+        aws_clock.set(datetime.now(UTC))
+        environment = {**os.environ, **Aws(aws_clock.url).environment(REGION), **_settings()}
         _generate(cloud, environment)
         target = os.environ.get("ELASTICSEARCH_URL")
         config = HERE / ("config-elasticsearch.yaml" if target else "config.yaml")

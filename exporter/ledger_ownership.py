@@ -9,7 +9,7 @@ from typing import Self
 from exporter.errors import LedgerError
 from exporter.ledger_file import Connection, Row, as_guest, explained, in_use, open_to_look, own
 
-COLUMNS: dict[str, int] = {"scope": 5, "interface": 5, "workload": 6, "holding": 9}
+COLUMNS: dict[str, int] = {"scope": 6, "interface": 5, "workload": 6, "holding": 9}
 """The tables, each with the number of its columns; the first of these is the row's number."""
 
 CHUNK = 50_000

@@ -127,6 +127,7 @@ MIGRATIONS: tuple[str, ...] = (
         number INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,      -- an account in a region
         taken INTEGER NOT NULL,         -- when it was last asked
+        linked INTEGER NOT NULL,        -- since when its links are the same
         networks TEXT NOT NULL,         -- JSON
         links TEXT NOT NULL
     ) STRICT;

@@ -52,6 +52,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("messages_total", "counter", "Messages of queues by what became of them.", ("outcome",)),
     Metric("messages_in_flight", "gauge", "Messages held: their objects are under way."),
     Metric("queue_faults_total", "counter", "Messages or receives that failed, by the call to the queue.", ("call",)),
+    Metric("inventory_refresh_seconds", "gauge", "How long the last refresh of the EC2 inventory took."),
     Metric("inventory_refreshes_total", "counter", "Refreshes of the EC2 inventory by outcome.", ("outcome",)),
     Metric(
         "inventory_interfaces",
@@ -76,7 +77,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "What EC2's answers hold that cannot be used (interface_without_id, no_address, no_network) or not for all "
         "(interface_without_vpc, two_owners of one address at once), questions that it refuses and that the inventory "
-        "does without (links_refused), clocks that differ or jump (clock).",
+        "does without (links_refused), clocks that differ or jump (clock), refreshes that take too long (slow).",
         ("kind",),
     ),
     Metric("newest_object_time_seconds", "gauge", "The time of the newest object done, seconds since 1970."),

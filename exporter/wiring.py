@@ -333,6 +333,7 @@ def inventory_of(config: Config, aws: Clients, rows: Rows, metrics: Metrics, sto
         tag_keys=settings.tags,
         oddities=oddities,
         metrics=metrics,
+        refresh_every=settings.refresh_every,
     )
 
 

@@ -130,10 +130,11 @@ def test_the_policy_names_what_the_program_asks_and_nothing_else() -> None:
         [
             *(*inventory, DESCRIBE_NEEDS, *QUEUE_PERMISSIONS, LOOK_PERMISSION),
             *(each.split()[0] for each in (LIST_NEEDS, READ_NEEDS)),
-            *(assume, assume),  # of buckets and queues, and of the inventory
+            *(assume, assume),  # of buckets and queues, and of the inventory with its list of accounts
         ]
     )
     assert allowed(assume, "arn:aws:iam::123456789012:role/FLOW-LOG-INVENTORY")
+    assert allowed(assume, "arn:aws:iam::MANAGEMENT-ACCOUNT:role/ACCOUNT-LISTER")
     assert all(allowed(permission, "*") for permission in (*inventory, DESCRIBE_NEEDS))
     assert not [action for action in actions if "*" in action]
 
@@ -320,7 +321,7 @@ def test_the_trust_policy_that_is_shown_fits_what_the_program_asks() -> None:
     statements = [each for each in POLICY["Statement"] if each["Action"] == ROLE_NEEDS.split()[0]]
     assert [each["Sid"] for each in statements] == ["AssumeInventoryRoles", "AssumeReaders"]
     for each in statements:
-        assert f"`{each['Resource']}`" in text
+        assert [resource for resource in listed(each["Resource"]) if f"`{resource}`" not in text] == []
         assert f"`{each['Sid']}`" in text
 
 

@@ -13,7 +13,7 @@ Row = tuple[object, ...]
 
 
 def scope(number: int, taken: int = 1_772_359_200) -> Row:
-    return number, f"region-{number}", taken, "[]", "[]"
+    return number, f"region-{number}", taken, taken, "[]", "[]"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_who_has_the_ledger_alone_may_add(path: Path) -> None:
 
 def test_what_fails_leaves_all_as_it_was(path: Path) -> None:
     with pytest.raises(LedgerError), alone(path) as rows:
-        rows.remember({"scope": [scope(3), (4, None, 0, "[]", "[]")]}, {"scope": [1]})
+        rows.remember({"scope": [scope(3), (4, None, 0, 0, "[]", "[]")]}, {"scope": [1]})
     assert list(Ownership(path).rows("scope")) == [scope(1), scope(2)]
 
 

@@ -17,6 +17,7 @@ from exporter import __version__, wiring
 from exporter.clients import Clients
 from exporter.config import Config, parse
 from exporter.daemon import Stops
+from exporter.enrich.budget import Budget
 from exporter.enrich.ec2 import Inventory
 from exporter.enrich.ends import Known
 from exporter.errors import ConfigError, InventoryError, LedgerError, SinkError
@@ -339,6 +340,22 @@ def test_nothing_is_sent_before_ec2_has_answered_once(tmp_path: Path, caplog: py
     assert value("inventory_refreshes_total", outcome="failed") == 1
     assert value("polls_total", outcome="ok") + value("polls_total", outcome="failed") == 0
     assert "needs credentials with the permission ec2:DescribeNetworkInterfaces" in caplog.text
+
+
+def test_calls_to_ec2_are_paced_as_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patched, for nothing outside shows a rate without waiting; what it does stands in tests/enrich/test_calls.py."""
+    made: list[float] = []
+
+    class Noted(Budget):
+        def __init__(self, calls_per_second: float) -> None:
+            made.append(calls_per_second)
+            super().__init__(calls_per_second)
+
+    monkeypatch.setattr(wiring, "Budget", Noted)
+    more = "aws: {region: eu-west-1}\nenrich: {ec2: {calls_per_second: 7}}"
+    with built(config(tmp_path, more=more)):
+        pass
+    assert made == [7]
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,10 @@ def show(
 ) -> None:
     """Show who had an address and from when to when; without one, how old each account's and region's answers are.
 
-    It reads the ledger only, beside a daemon or without one.  from, to: when the interface surely had it; "now" stands
-    for the newest answer of EC2.  What was seen, but cannot be proven for any time, has no times and the reason.  The
-    second table says what stood behind these interfaces.  With --vpc only interfaces of that VPC, with --at only those
-    that surely had it then.
+    It reads the ledger only, beside a daemon or without one.  from, to: when the interface surely had it; a time marked
+    as the newest answer's is how far that proves it, and what comes after is not known yet.  What was seen, but cannot
+    be proven for any time, has no times and the reason.  The second table says what stood behind these interfaces.
+    With --vpc only interfaces of that VPC, with --at only those that surely had it then.
     """
     settings = loaded(config)
     history = _history(settings)
@@ -146,8 +146,8 @@ def import_file(
     same file changes nothing a second time.
     """
     settings, now = loaded(config), datetime.now(UTC)
-    snapshot = snapshot_file.load(file)
-    mark = sha256(file.read_bytes()).hexdigest()[:8]
+    text = snapshot_file.content(file)
+    snapshot, mark = snapshot_file.parse(text, file), sha256(text).hexdigest()[:8]
     with alone(settings.state.folder / NAME) as rows:
         store = StoredHistory(rows)
         try:
@@ -160,7 +160,11 @@ def import_file(
         store.write(added.changes)
     say(f"{file}: {_size(snapshot)} of {_times(snapshot)} added")
     if added.bare:
-        say(f"of {counted(added.bare, 'interface')} only the addresses: it is not told when it was attached to what")
+        their, them, they = ("its", "it", "it was") if added.bare == 1 else ("their", "them", "they were")
+        say(
+            f"{counted(added.bare, 'interface')}: {their} addresses were added, not what stood behind {them}, for the "
+            f"file does not tell when {they} attached"
+        )
 
 
 def _history(settings: Config, *, sure: bool = False) -> History:

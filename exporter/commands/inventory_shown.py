@@ -8,9 +8,9 @@ from exporter.commands.listing import say, show_table
 from exporter.commands.status import lasting, place_of
 from exporter.enrich.addresses import Keys
 from exporter.enrich.explained import Asked, explain, moment
-from exporter.enrich.history import History, View
+from exporter.enrich.history import FILE, History, View
 from exporter.enrich.index import ALWAYS, NEVER
-from exporter.enrich.remembered import FILE, Answered, Behind, Had, answered, behind, had
+from exporter.enrich.remembered import Answered, Behind, Had, answered, behind, had
 from exporter.errors import InventoryError
 from exporter.ledger_view import since
 
@@ -43,6 +43,9 @@ _NAMED = (
     "cluster_name",
 )
 """The columns of owners that `explain` shows."""
+
+_NAMED_AT_ONCE = 4
+"""Interfaces that one line names; the table has all of them."""
 
 _HAD = ("interface", "vpc", "address", "kind", "from", "to", "reason")
 _BEHIND = ("interface", "account", "region", "instance", "resource", "name", "cluster", "from", "to")
@@ -90,6 +93,8 @@ def show_address(history: History, address: str, key: Keys, vpc: str | None, sec
         say(f"Nobody was ever seen with {address}{place}." if second is None else _nobody_then(address, place, second))
         return
     show_table(_HAD, map(_had, found))
+    for line in dict.fromkeys(filter(None, map(_at_once, found))):
+        say(line)
     say("")
     names = dict.fromkeys(each.interface for each in found)
     rows = [each for name in names for each in behind(history, view, name) if _covers(each, second)]
@@ -115,16 +120,25 @@ def _had(each: Had) -> tuple[str, ...]:
 def _times(each: Had | Behind, first: str, last: str) -> tuple[str, str]:
     if each.since is None or each.until is None:
         return "-", "-"
-    to = last if each.until >= ALWAYS else "now" if each.lasts else moment(each.until)
+    to = last if each.until >= ALWAYS else moment(each.until) + " (newest answer)" * each.lasts
     return first if each.since <= NEVER else moment(each.since), to
 
 
 def _unsure(each: Had) -> str:
     first, last = each.seen
     seen = f"seen at {moment(first)}" if last <= first else f"seen from {moment(first)} to {moment(last)}"
-    if each.beside:
-        return f"{seen}, and so was {', '.join(each.beside)}: nobody's while two have it"
-    return f"{seen}: no two answers in a row prove it"
+    return f"{seen}: {'not alone' if each.beside else 'no two answers in a row prove it'}"
+
+
+def _at_once(each: Had) -> str:
+    """Who was seen with it at the same time, where that is why it is sure for no time; nothing else."""
+    if each.since or not each.beside:
+        return ""
+    names = sorted({each.interface, *each.beside})
+    others = f" and {len(names) - _NAMED_AT_ONCE} more" if len(names) > _NAMED_AT_ONCE else ""
+    told = ", ".join(names[:_NAMED_AT_ONCE])
+    place = each.vpc or "no VPC"
+    return f"not alone: {told}{others} showed {each.address} in {place} at once, and while two do it is nobody's"
 
 
 def _behind(each: Behind) -> tuple[str, ...]:

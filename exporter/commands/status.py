@@ -12,7 +12,7 @@ import typer
 from exporter.commands.listing import counted, say, show_table
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.enrich.accounts import ORGANIZATION, OWN
-from exporter.enrich.remembered import FILE
+from exporter.enrich.history import FILE
 from exporter.health import INVENTORY
 from exporter.ledger import BACKFILL, NAME, State
 from exporter.ledger_ownership import last_answers
@@ -31,6 +31,9 @@ STATES = {
     State.SET_ASIDE: "set aside",
 }
 """Every state with its word for people, in the order they read them."""
+
+WELL = 20
+"""Accounts and regions whose inventory is well that are shown one by one, the oldest."""
 
 _LEFT = (State.FAILED, State.DAMAGED, State.SET_ASIDE)
 _UNITS = ((timedelta(days=2), timedelta(days=1), "days"), (timedelta(hours=2), timedelta(hours=1), "h"))
@@ -61,7 +64,8 @@ def status(
     attempt.  damaged: breaks off; what stands before the break is out.  failed: could not be fetched for days.  set
     aside: gone, or nothing of it could be read.  The rates are of whole minutes.  A line without account and region is
     of objects whose keys tell none, or that an older release did.  inventory: how long ago EC2 last told who owns what,
-    and why it does not now.  The exit status is 1 where there is no ledger yet.
+    and why it does not now; what does not answer stands first, then the oldest, and of what does answer only the 20
+    oldest.  The exit status is 1 where there is no ledger yet.
     """
     settings, now = loaded(config), datetime.now(UTC)
     folder = settings.state.folder
@@ -75,8 +79,7 @@ def status(
     _show(headline(standing), standing)
     if inventory:
         say("")
-        rows = [(each.account, each.region, _age(each.taken, now), each.reason) for each in inventory]
-        show_table(("account", "region", "inventory", "reason"), rows)
+        _show_inventory(inventory, unnamed(standing.troubles), now)
     if backfill:
         say("")
         _show(backfill_headline(backfill), backfill)
@@ -88,6 +91,26 @@ def inventory_of(path: Path, troubles: Sequence[Trouble]) -> list[Inventory]:
     reasons = {each.what: each.reason for each in troubles if each.scope == INVENTORY and each.what not in _NO_SCOPES}
     names = sorted(taken.keys() | reasons.keys())
     return [Inventory(*place_of(name), taken.get(name), reasons.get(name, "")) for name in names]
+
+
+def unnamed(troubles: Sequence[Trouble]) -> str:
+    """How many faults of the inventory the ledger only counts, because there are so many; nothing for none."""
+    return next(
+        (each.reason.partition(" ")[0] for each in troubles if (each.scope, each.what) == (INVENTORY, OTHERS)), ""
+    )
+
+
+def _show_inventory(inventory: Sequence[Inventory], more: str, now: datetime) -> None:
+    """What does not answer first, then the oldest; the youngest of many that do in one line."""
+    oldest_first = sorted(inventory, key=lambda each: each.taken or datetime.min.replace(tzinfo=UTC))
+    faulty = [each for each in oldest_first if each.reason]
+    well = [each for each in oldest_first if not each.reason]
+    rows = [(each.account, each.region, _age(each.taken, now), each.reason) for each in (*faulty, *well[:WELL])]
+    show_table(("account", "region", "inventory", "reason"), rows)
+    if more:
+        say(f"and {more} more without an answer")
+    if len(well) > WELL:
+        say(f"and {len(well) - WELL:,} more, the oldest {_age(well[WELL].taken, now)} old")
 
 
 def place_of(scope: str) -> tuple[str, str]:

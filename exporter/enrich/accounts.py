@@ -7,7 +7,7 @@ from threading import Lock
 from time import monotonic
 
 from exporter.config import Ec2Inventory
-from exporter.enrich.calls import Calls, Item, Question, Whom
+from exporter.enrich.calls import Calls, Item, NotAllowed, Question, Whom
 from exporter.errors import InventoryError
 
 log = logging.getLogger(__name__)
@@ -65,15 +65,18 @@ class Accounts:
         self._clock = clock
         self._lock = Lock()
         self._own: str | None = None
+        self._refused = False
         self._members: Mapping[str, str | None] | None = None
         self._known = Known(())
+        self._told: dict[str, str] = {}
         self._next = float("-inf")
 
     def known(self) -> Known:
         """The accounts, asked for again where it is time to.
 
         Where the organization's list cannot be had, the last one stays in use; before there was one, no account is
-        known: names of a part of the accounts would be missing for good in what goes out.  Stopped passes.
+        known: names of a part of the accounts would be missing for good in what goes out.  So it is before STS told
+        the own account, unless it refuses to: then that one is asked by a role, as all others.  Stopped passes.
         """
         if not self._settings.accounts and not self._settings.organization.enabled:
             return Known((Account(),))
@@ -90,12 +93,21 @@ class Accounts:
                 look()
             except InventoryError as error:
                 faults[what] = str(error)
-                log.warning("which accounts there are was not asked anew, %s: %s", self._in_use(what), error)
+                self._tell(what, error)
+            else:
+                self._told.pop(what, None)
         return Known(self._accounts(), faults)
+
+    def _tell(self, what: str, error: InventoryError) -> None:
+        """A warning once, until it is had again or something else follows from it; `faults` tell it anyway."""
+        follows = self._in_use(what)
+        level = logging.DEBUG if self._told.get(what) == follows else logging.WARNING
+        self._told[what] = follows
+        log.log(level, "which accounts there are was not asked anew, %s: %s", follows, error)
 
     def _in_use(self, what: str) -> str:
         if what == OWN:
-            return "so every account is asked by a role"
+            return "so every account is asked by a role" if self._refused else "and before that nobody is asked"
         return "and there is no list yet" if self._members is None else "the last list stays in use"
 
     def _list(self) -> None:
@@ -111,12 +123,23 @@ class Accounts:
 
     def _identify(self) -> None:
         """The account of the program's own credentials, once: they do not move."""
-        if self._own is None:
+        if self._own is not None or not self._asks_own:
+            return
+        try:
             self._own = self._calls.answer(self._sts(), IDENTITY, Whom("sts", "STS")).get("Account")
+        except NotAllowed:
+            self._refused = True
+            raise
+
+    @property
+    def _asks_own(self) -> bool:
+        """Whether it matters which account is the own one: not where each has a role of its own."""
+        return self._settings.organization.enabled or any(each.role_arn is None for each in self._settings.accounts)
 
     def _accounts(self) -> tuple[Account, ...]:
         """Those of the organization and of the list; what the list says of one counts."""
-        if self._members is None:
+        own_is_open = self._asks_own and self._own is None and not self._refused
+        if self._members is None or own_is_open:
             return ()
         made = {id_: self._account(id_, name) for id_, name in self._members.items()}
         for each in self._settings.accounts:

@@ -199,7 +199,7 @@ def _owner(interface: Item, around: _Surroundings) -> dict[str, Any]:
         interface.get("Description") or "",
         interface.get("RequesterId"),
         interface.get("InterfaceType"),
-        on_instance=bool(attachment.get("InstanceId")),
+        on_instance=_is_on_own_instance(interface, attachment),
     )
     return {
         "interface_id": interface["NetworkInterfaceId"],
@@ -223,6 +223,12 @@ def _owner(interface: Item, around: _Surroundings) -> dict[str, Any]:
         "fixed": _is_fixed(interface, attachment, managed),
         **_resource(interface, instance_id, tags[1].get("Name"), managed),
     }
+
+
+def _is_on_own_instance(interface: Item, attachment: Item) -> bool:
+    """Whether it is attached to an instance of its own account, and not to one that a service runs in another."""
+    owner = attachment.get("InstanceOwnerId")
+    return bool(attachment.get("InstanceId")) and owner in (None, interface.get("OwnerId"))
 
 
 def _node(interface: Item, around: _Surroundings) -> str | None:
@@ -275,11 +281,16 @@ def _is_fixed(interface: Item, attachment: Item, managed: tuple[Managed, str | N
     """Whether it stays what it is as long as it exists.
 
     An instance's primary interface cannot be detached: it has index 0 on network card 0 (other cards have an index 0
-    too).  What a service made for itself, it does not hand on.
+    too).  Where it is deleted with its instance, it never has another one; an interface that was made beforehand may
+    outlive the instance.  What a service made for itself, it does not hand on: RequesterManaged tells that, and so does
+    a row that asks for a requester or a type.  A Description alone does not: people write Descriptions too.
     """
     if attachment.get("InstanceId"):
-        return attachment.get("DeviceIndex") == 0 and not attachment.get("NetworkCardIndex")
-    return bool(interface.get("RequesterManaged")) or (managed is not None and not managed[0].on_instance)
+        is_first = attachment.get("DeviceIndex") == 0 and not attachment.get("NetworkCardIndex")
+        return is_first and attachment.get("DeleteOnTermination") is True
+    if interface.get("RequesterManaged"):
+        return True
+    return managed is not None and (managed[0].requester or managed[0].interface_type) is not None
 
 
 def _tags(item: Item) -> dict[str, str]:
@@ -317,9 +328,10 @@ def _addresses(interface: Item) -> dict[str, Kind]:
     marked = next((each.get("PrivateIpAddress") for each in privates if each.get("Primary")), None)
     own = [each.get("PrivateIpAddress") for each in privates]
     own += [each.get("Ipv6Address") for each in (*(interface.get("Ipv6Addresses") or ()), interface)]
+    mapped = [each.get("Association") or {} for each in (interface, *privates)]
+    own += [each.get("CustomerOwnedIp") for each in mapped]  # of an Outpost: no other site can reach it
     own += [each.get("Ipv4Prefix") for each in interface.get("Ipv4Prefixes") or ()]
     own += [each.get("Ipv6Prefix") for each in interface.get("Ipv6Prefixes") or ()]
-    mapped = [each.get("Association") or {} for each in (interface, *privates)]
     public = [each.get(key) for each in mapped for key in ("PublicIp", "CarrierIp")]
     found: dict[str, Kind] = {}
     for kind, texts in (

@@ -20,6 +20,7 @@ from exporter.retry import INVENTORY, retrying
 THROTTLED = frozenset(
     {
         *("RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"),
+        *("RequestThrottled", "RequestThrottledException", "ThrottledException"),
         "TooManyRequestsException",  # Organizations'
     }
 )
@@ -29,7 +30,8 @@ DENIED = frozenset(
     {
         *("UnauthorizedOperation", "AuthFailure", "OptInRequired", "AccessDenied", "AccessDeniedException"),
         "AWSOrganizationsNotInUseException",
-        "RegionDisabledException",  # STS's
+        *("Blocked", "PendingVerification"),  # the account
+        *("RegionDisabledException", "InvalidClientTokenId"),  # STS's, of a region that is not enabled
     }
 )
 """Codes by which AWS says that somebody has to allow it first; AuthFailure also for a region that is not enabled."""
@@ -88,15 +90,17 @@ class Calls:
         gives up, Declined at once where AWS refuses, Stopped where the program stops during a wait.
         """
         token: str | None = None
+        seen = set[str]()
         while True:
             page, seconds = self._asked(client, question, whom, token)
             note(page, seconds)
             yield from page.get(question.items) or ()
-            previous, token = token, page.get("NextToken")
+            token = page.get("NextToken")
             if not token:
                 return
-            if token == previous:
+            if token in seen:
                 raise InventoryError(f"{whom.text} answered {question.operation} with one NextToken twice")
+            seen.add(token)
 
     def answer(self, client: object, question: Question, whom: Whom) -> Page:
         """What is answered in one piece; errors as above."""

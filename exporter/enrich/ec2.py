@@ -2,12 +2,13 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from threading import Lock
+from threading import Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from exporter.enrich.accounts import Account, Known
@@ -17,7 +18,7 @@ from exporter.enrich.history import LAG, View
 from exporter.enrich.inventory import Snapshot
 from exporter.enrich.oddities import Oddities
 from exporter.enrich.owners import Owners
-from exporter.errors import ConfigError, InventoryError
+from exporter.errors import ConfigError, ExporterError, InventoryError, Stopped
 from exporter.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ SIDE_BY_SIDE = 8
 
 AGAIN = timedelta(minutes=1)
 """Records come minutes after their flows: two askings so close to each other would hardly tell more than one."""
+
+PATIENCE = 20.0
+"""Seconds that flows wait for an answer that reaches up to them; without it their ends are named where that is sure."""
+
+TOGETHER = 5.0
+"""Answers that come within so many seconds are added together."""
+
+_LOOK_SECONDS = 0.1
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 
@@ -112,8 +121,11 @@ def describe(  # noqa: PLR0913  what it works with is passed in
             oddities.note("links_refused", str(scope), f"which VPCs reach each other stays unknown: {error}")
             return ()
 
+    interfaces = all_of(INTERFACES)
+    if not interfaces:  # most regions of an organization are empty, and then only its VPCs' ranges tell something
+        return _snapshot(Answers(vpcs=all_of(VPCS)), scope, times, tag_keys, oddities)
     answers = Answers(
-        interfaces=all_of(INTERFACES),
+        interfaces=interfaces,
         subnets=all_of(SUBNETS),
         vpcs=all_of(VPCS),
         instances=tuple(each for reservation in all_of(RESERVATIONS) for each in reservation.get("Instances") or ()),
@@ -121,6 +133,13 @@ def describe(  # noqa: PLR0913  what it works with is passed in
         peerings=all_of(PEERINGS),
         gateway_attachments=all_of(GATEWAY_ATTACHMENTS),
     )
+    return _snapshot(answers, scope, times, tag_keys, oddities)
+
+
+def _snapshot(
+    answers: Answers, scope: Scope, times: "_Times", tag_keys: tuple[str, ...], oddities: Oddities
+) -> Snapshot:
+    """The answers as a snapshot; what is odd about them, and about the clocks, is noted."""
     account = scope.account
     asked = Asked(scope.region, times.taken, times.answered, account.id, account.name, tag_keys)
     found, odd = snapshot(answers, asked)
@@ -188,6 +207,7 @@ class Inventory:
         tag_keys: tuple[str, ...],
         oddities: Oddities,
         metrics: Metrics,
+        refresh_every: timedelta = timedelta(minutes=5),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._accounts = accounts
@@ -198,8 +218,12 @@ class Inventory:
         self._tag_keys = tag_keys
         self._oddities = oddities
         self._metrics = metrics
+        self._refresh_every = refresh_every
         self._now = now
         self._refreshing = Lock()
+        self._starting = Lock()
+        self._beside: Thread | None = None
+        self._too_long: Thread | None = None
         self._taken: dict[Scope, datetime] = {}
         self._asked: datetime | None = None
         self._ready = False
@@ -207,7 +231,7 @@ class Inventory:
         """Why scopes did not answer at the last refresh, or the list of accounts was not had."""
 
     def current(self) -> View | None:
-        """What is known: None before each scope has answered once, or has refused."""
+        """What is known: None before each scope has answered once, by what is remembered too, or has refused."""
         return self._owners.view() if self._ready else None
 
     def refresh(self) -> bool:
@@ -219,17 +243,35 @@ class Inventory:
             return self._refresh()
 
     def reach(self, moment: datetime) -> None:
-        """Sees that what is known goes up to `moment`, where that takes no more than one refresh.
+        """Sees that what is known goes up to `moment`, as far as that takes no longer than PATIENCE.
 
         A flow that ended after the last answer would have ends that nothing proves.  AGAIN passes between the end of
-        one asking and the next.
+        one asking and the next; an asking that was waited for in vain is not waited for again.
         """
+        moment = min(moment, self._now())  # nobody tells what is yet to come
         if self._reaches(moment):
             return
+        with self._starting:
+            if self._beside is None or not self._beside.is_alive():
+                self._beside = Thread(target=self._refresh_beside, args=(moment,), name="reach", daemon=True)
+                self._beside.start()
+            asking = self._beside
+        until = monotonic() + (0 if asking is self._too_long else PATIENCE)
+        while asking.is_alive() and not self._reaches(moment) and monotonic() < until:
+            asking.join(_LOOK_SECONDS)
+        if asking.is_alive() and not self._reaches(moment):
+            self._too_long = asking
+
+    def _refresh_beside(self, moment: datetime) -> None:
         with self._refreshing:
             recent = self._asked is not None and self._now() - self._asked < AGAIN
             if not recent and not self._reaches(moment):
-                self._refresh()
+                try:
+                    self._refresh()
+                except Stopped:
+                    pass
+                except ExporterError as error:
+                    log.warning("the EC2 inventory was not refreshed: %s", error)
 
     def _reaches(self, moment: datetime) -> bool:
         """A scope that failed the last time is not waited for: it would hold up the flows of all others."""
@@ -238,36 +280,65 @@ class Inventory:
         return bool(taken) and all(time >= least for scope, time in taken if str(scope) not in self.faults)
 
     def _refresh(self) -> bool:
+        begun = monotonic()
         try:
             return self._ask_and_add()
         finally:
             self._asked = self._now()
+            seconds = monotonic() - begun
+            self._metrics.set("inventory_refresh_seconds", seconds)
+            if seconds > self._refresh_every.total_seconds():
+                told = (
+                    f"a refresh took {seconds:.0f} s, longer than enrich.ec2.refresh_every: name fewer regions, or "
+                    "raise calls_per_second or refresh_every; until then what comes and goes is hardly ever proven"
+                )
+                self._oddities.note("slow", "the inventory", told)
 
     def _ask_and_add(self) -> bool:
         known = self._accounts()
         scopes = [Scope.of(account, region) for account in known.accounts for region in self._regions]
         self._forget(self._taken.keys() - set(scopes))
-        told = dict(zip(scopes, self._ask_all(scopes), strict=True))
-        errors = {scope: each for scope, each in told.items() if isinstance(each, InventoryError)}
-        for scope, error in errors.items():
-            self._tell(scope, error)
+        errors: dict[Scope, InventoryError] = {}
+        fresh: dict[Scope, Snapshot] = {}
+        added = monotonic()
+        for answer in self._answers(scopes):
+            if answer is not None:
+                scope, told = answer
+                if isinstance(told, Snapshot):
+                    fresh[scope] = told
+                else:
+                    errors[scope] = told
+                    self._tell(scope, told)
+            if fresh and monotonic() - added >= TOGETHER:
+                self._add(fresh)
+                fresh, added = {}, monotonic()
+        self._add(fresh)
         self.faults = dict(known.faults) | {str(scope): str(error) for scope, error in errors.items()}
-        fresh = {scope: each for scope, each in told.items() if isinstance(each, Snapshot)}
-        if fresh:
-            self._owners.add({str(scope): each for scope, each in fresh.items()}, max(s.taken for s in fresh.values()))
-            self._note(fresh)
         awaited = [scope for scope, error in errors.items() if not isinstance(error, NotAllowed)]
-        self._ready |= bool(self._taken) and all(scope in self._taken for scope in awaited)
+        remembered = self._owners.scopes
+        self._ready |= bool(self._taken) and all(each in self._taken or str(each) in remembered for each in awaited)
         self._metrics.add("inventory_refreshes_total", outcome="failed" if self.faults else "ok")
         return not self.faults
 
-    def _ask_all(self, scopes: Sequence[Scope]) -> list[Snapshot | InventoryError]:
-        """What each scope tells, or what went wrong there; Stopped passes."""
+    def _answers(self, scopes: Sequence[Scope]) -> Iterator[tuple[Scope, Snapshot | InventoryError] | None]:
+        """What each scope tells, or what went wrong there, as they answer; None at least every TOGETHER seconds.
+
+        Stopped passes.
+        """
         pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="inventory")
         try:
-            return list(pool.map(self._ask, scopes))
+            waiting = {pool.submit(self._ask, scope): scope for scope in scopes}
+            while waiting:
+                for future in wait(waiting, TOGETHER, FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future.result()
+                yield None
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _add(self, fresh: Mapping[Scope, Snapshot]) -> None:
+        if fresh:
+            self._owners.add({str(scope): each for scope, each in fresh.items()}, max(s.taken for s in fresh.values()))
+            self._note(fresh)
 
     def _ask(self, scope: Scope) -> Snapshot | InventoryError:
         try:
@@ -296,7 +367,7 @@ class Inventory:
 
     def _tell(self, scope: Scope, error: InventoryError) -> None:
         """A warning where the scope answered before, or was not asked; what went on failing is in `faults` anyway."""
-        level = logging.INFO if str(scope) in self.faults else logging.WARNING
+        level = logging.DEBUG if str(scope) in self.faults else logging.WARNING
         log.log(level, "the EC2 inventory of %s was not refreshed, %s: %s", scope, self._age(scope), error)
 
     def _age(self, scope: Scope) -> str:

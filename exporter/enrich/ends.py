@@ -147,6 +147,11 @@ class _End:
     reachable: Integers
     unique: Integers
     slot: Integers
+    here: Flags
+    """Whether it is known, at some time, in the end's own VPC or in the world."""
+    place: Integers
+    """Else the one VPC where it is known that the end's reaches, or the only one."""
+    reached: Flags
     other_times: Flags
     """Whether the place is clear, and its owners are known at other times only."""
 
@@ -173,14 +178,11 @@ def enrich(batch: Batch, known: Known | None, metrics: Metrics) -> Batch:
     first, last = window(batch.frame)
     _learn(index, codes, reporter, first + LATE, last - LATE)
     places = _places(batch.frame, index, reporter)
-    unique = np.zeros(len(keys) + 1, dtype=bool)
-    if any(place.foreign.any() for place in places.values()):
-        unique[:-1] = (locality(batch.addresses) == "external").fill_null(value=False).to_numpy()
     ends: dict[str, _End] = {}
     for end, column in codes.items():
         address = column.fill_null(len(keys)).to_numpy()
-        anywhere = unique[address] | ~places[end].foreign
-        asked = _Asked(address < len(keys), address, places[end].vpc, anywhere, reporter, first, last)
+        place = places[end]
+        asked = _Asked(address < len(keys), address, place.vpc, ~place.foreign, reporter, first, last)
         ends[end] = _end(index, asked, keys, slots)
     flows = {end: _flows(batch.frame, direction) for end, direction in REPORTING.items()}
     interfaces = {
@@ -299,13 +301,54 @@ def _end(index: Index, asked: _Asked, keys: Keys, slots: list[Integers]) -> _End
         rows = np.flatnonzero((slot[asked.address] >= 0) & (found.in_vpc < 0) & ~found.own)
         if len(rows):
             part = _by_slot(index, asked.at(rows), keys, slot[asked.address[rows]])
-            for whole, values in zip(_arrays(found), _arrays(part), strict=True):
+            for whole, values in zip(_arrays(found), _together(found, part, rows), strict=True):
                 whole[rows] = values
     return found
 
 
+def _together(single: _End, prefix: _End, rows: Integers) -> tuple[Integers | Flags, ...]:
+    """What a single address and the prefix around it tell together of some records, by the same rules.
+
+    The prefix counts alone where it tells the end's own VPC, or nobody ever had the single address.  Where both are
+    known elsewhere only, these are two places.
+    """
+    alone = (prefix.in_vpc >= 0) | prefix.own | (single.slot[rows] < 0)
+    here = single.here[rows] | prefix.here
+    ours, theirs = single.reached[rows], prefix.reached
+    same = (single.place[rows] == prefix.place) & (prefix.place >= 0)
+    counts = ~here & (same | (ours ^ theirs)), ~here & same & ~ours & ~theirs
+    first = single.reachable[rows], single.unique[rows]
+    reachable = np.where(ours & (~same | (first[0] >= 0)), first[0], prefix.reachable)
+    unique = np.where(first[1] >= 0, first[1], prefix.unique)
+    known = np.where(counts[0], reachable, -1), np.where(counts[1], unique, -1)
+    late = here | ((counts[0] | counts[1]) & (known[0] < 0) & (known[1] < 0))
+    return (
+        prefix.in_vpc,
+        prefix.public,
+        prefix.own,
+        np.where(alone, prefix.reachable, known[0]),
+        np.where(alone, prefix.unique, known[1]),
+        prefix.slot,
+        np.where(alone, prefix.here, here),
+        prefix.place,
+        theirs,
+        np.where(alone, prefix.other_times, late),
+    )
+
+
 def _arrays(end: _End) -> tuple[Integers | Flags, ...]:
-    return end.in_vpc, end.public, end.own, end.reachable, end.unique, end.slot, end.other_times
+    return (
+        end.in_vpc,
+        end.public,
+        end.own,
+        end.reachable,
+        end.unique,
+        end.slot,
+        end.here,
+        end.place,
+        end.reached,
+        end.other_times,
+    )
 
 
 def _by_slot(index: Index, asked: _Asked, keys: Keys, slot: Integers) -> _End:
@@ -317,15 +360,19 @@ def _by_slot(index: Index, asked: _Asked, keys: Keys, slot: Integers) -> _End:
     public = (lone >= 0) & (at == index.world)
     here = public | ((at == asked.vpc) & (asked.vpc >= 0))
     nobody = np.full(len(slot), -1, dtype=np.int64)
+    primary = (slot >= 0) & (asked.reporter >= 0) & (index.primary[asked.reporter] == slot)
     end = _End(
         present=asked.present,
-        in_vpc=np.where(here, owner, -1),
+        in_vpc=np.where(here, np.where(primary & (owner >= 0), asked.reporter, owner), -1),
         public=public,
-        own=(slot >= 0) & ((index.primary[asked.reporter] == slot) | (owner == asked.reporter)) & (asked.reporter >= 0),
+        own=primary | ((owner == asked.reporter) & (owner >= 0)),
         reachable=nobody,
         unique=nobody.copy(),
         slot=slot.copy(),
-        other_times=here & ~sure,
+        here=here.copy(),
+        place=nobody.copy(),
+        reached=np.zeros(len(slot), dtype=bool),
+        other_times=here & (owner < 0),
     )
     elsewhere = np.flatnonzero((lone >= 0) & ~here & asked.anywhere)
     shared = np.flatnonzero(index.shared[slot])
@@ -344,11 +391,13 @@ def _shared(index: Index, asked: _Asked, slot: Integers, rows: Integers, end: _E
     here, world = index.place_key(slot, asked.vpc), index.place_key(slot, index.world)
     own = index.own.at(index.own_key(asked.reporter, slot), asked.first, asked.last)
     in_vpc, public = (index.held.at(key, asked.first, asked.last) for key in (here, world))
-    end.in_vpc[rows] = np.where(public >= 0, public, in_vpc)
+    primary = end.own[rows] & ((public >= 0) | (in_vpc >= 0))  # what it reports of itself goes before what is assumed
+    end.in_vpc[rows] = np.where(primary, asked.reporter, np.where(public >= 0, public, in_vpc))
     end.public[rows] = public >= 0
     end.own[rows] |= own >= 0
     claimed = [find(index.places, key) >= 0 for key in (here, world)]
-    end.other_times[rows] = (claimed[0] | claimed[1]) & (public < 0) & (in_vpc < 0)
+    end.here[rows] = claimed[0] | claimed[1]
+    end.other_times[rows] = end.here[rows] & (public < 0) & (in_vpc < 0)
 
 
 def _elsewhere(index: Index, asked: _Asked, keys: Keys, rows: Integers, end: _End) -> None:
@@ -361,21 +410,24 @@ def _elsewhere(index: Index, asked: _Asked, keys: Keys, rows: Integers, end: _En
     vpc, slot_of, address = asked.vpc[first], slot[first], asked.address[first]
     place, reached = _one_place(index, vpc, slot_of, keys[address])
     found = index.held.at(place[pair], asked.first, asked.last)
-    end.reachable[rows] = np.where(reached[pair], found, -1)
+    end.reachable[rows] = np.where(reached[pair] & (asked.first >= index.linked), found, -1)
     end.unique[rows] = np.where(reached[pair], -1, found)
+    end.place[rows] = np.where(place >= 0, index.vpc_at(place), -1)[pair]
+    end.reached[rows] = reached[pair]
     end.other_times[rows] |= (place[pair] >= 0) & (found < 0)
 
 
 def _one_place(index: Index, vpc: Integers, slot: Integers, keys: Keys) -> tuple[Integers, Flags]:
     """The one place of each slot that `vpc` reaches, else the only one there is; and whether it is reached.
 
-    -1 for none or several, and where the address lies in the ranges of `vpc` itself.
+    -1 for none or several, and where the address lies in the ranges of `vpc` itself.  It is no only one where it lies
+    in the ranges of another VPC: it may be somebody's there who is not known.
     """
     first = np.searchsorted(index.places, index.place_key(slot, 0))
     count = np.searchsorted(index.places, index.place_key(slot + 1, 0)) - first
     place, reached = np.full(len(slot), -1, dtype=np.int64), np.zeros(len(slot), dtype=bool)
-    only = count == 1
-    place[only] = index.places[first[only]]
+    only = np.flatnonzero(count == 1)
+    place[only] = _alone(index, index.places[first[only]], keys[only])
     for each in np.unique(vpc[vpc >= 0]).tolist():  # the VPCs of one file's records, some
         rows = np.flatnonzero(vpc == each)
         near = _near(index, each, first[rows], count[rows])
@@ -383,6 +435,15 @@ def _one_place(index: Index, vpc: Integers, slot: Integers, keys: Keys) -> tuple
         place[rows] = np.where(outside, np.where(near >= 0, near, place[rows]), -1)
         reached[rows] = outside & (near >= 0)
     return place, reached
+
+
+def _alone(index: Index, place: Integers, keys: Keys) -> Integers:
+    """The places of addresses that lie in the ranges of no other VPC; -1 for the others."""
+    others, vpcs = index.covered(keys), index.vpc_at(place)
+    for each in np.unique(vpcs).tolist():
+        rows = np.flatnonzero(vpcs == each)
+        others[rows] -= index.inside(each, keys[rows])
+    return np.where(others > 0, -1, place)
 
 
 def _near(index: Index, vpc: int, first: Integers, count: Integers) -> Integers:

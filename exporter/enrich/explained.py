@@ -125,6 +125,8 @@ class _Reasons:
         if there := self._all_through(spans):
             if there.interface < 0:
                 return f"{label}{where} was {self._told(there)}, and so it is nobody's"
+            if self._reporter >= 0 and int(self._index.primary[self._reporter]) == slot:
+                return f"it is {self._asked.interface}'s primary address, which goes before all else"
             return f"{label}{where} was {self._told(there)}"
         if not spans:
             return f"{label}{where} was seen, but is surely nobody's at any time"
@@ -164,15 +166,33 @@ class _Reasons:
             return "not asked: it is not known in which VPC the end is"
         own, reach = self._vpcs[self._vpc], np.flatnonzero(self._index.reach(self._vpc))
         reached = ", ".join(sorted(self._vpcs[vpc] for vpc in reach.tolist())) or "none that is known"
-        places = {vpc for slot in self._slots for vpc in self._places(slot) if vpc in reach}
+        places = self._reached()
+        if len(places) == 1 and self._first < self._index.linked:
+            told = f"it is known only since {moment(self._index.linked)} that {own} reaches it"
+            return f"known in {self._vpcs[places.pop()]}, but {told}"
         if len(places) == 1:
             return self._in(places.pop(), "")
         found = "several of them have it" if places else "nobody was ever seen with it there"
         return f"{own} reaches {reached}: {found}"
 
+    def _reached(self) -> set[int]:
+        """The VPCs where somebody was seen with it that the end's VPC reaches."""
+        reach = np.flatnonzero(self._index.reach(self._vpc)) if self._vpc >= 0 else np.empty(0)
+        return {vpc for slot in self._slots for vpc in self._places(slot) if vpc in reach}
+
     def _only(self) -> str:
         """Who had it in the one place of all."""
         places = sorted({vpc for slot in self._slots for vpc in self._places(slot)})
+        if len(self._reached()) == 1:
+            return "not asked: the one VPC that is reached counts"
+        if (
+            len(places) == 1
+            and self._index.covered(self._asked.key)[0] > self._index.inside(places[0], self._asked.key)[0]
+        ):
+            known = self._vpcs.get(places[0], "no VPC")
+            return (
+                f"known in {known}, but it lies in another VPC's ranges, and may be somebody's there who is not known"
+            )
         if len(places) == 1:
             return self._in(places[0], "")
         if not places:

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from exporter.enrich.addresses import Integers, Keys, halves, joined
-from exporter.enrich.history import Changes, History
+from exporter.enrich.history import FILE, Changes, History
 from exporter.enrich.index import Index, Kind
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot, pairs_of
-from exporter.enrich.remembered import FILE, KINDS, text_of
+from exporter.enrich.remembered import KINDS, text_of
 from exporter.errors import InventoryError
 
 

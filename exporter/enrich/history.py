@@ -22,11 +22,22 @@ from exporter.errors import InventoryError
 LAG = 10
 """Seconds by which EC2's answers may be older than they say: it is eventually consistent."""
 
+LINKS_HOLD = 3600
+"""Seconds behind the newest answer of all after which a scope's links count no more: it is not asked, or is ill."""
+
+FILE = "~ file "
+"""How the names of scopes that are imported files begin.
+
+`~` sorts behind every account and region: of two scopes that tell of one interface the first one's word counts in a
+history, where neither is its owner's.
+"""
+
 TABLES: dict[str, dict[str, Any]] = {
     "scope": {
         "number": pl.UInt32,
         "name": pl.String,
         "taken": pl.Int64,
+        "linked": pl.Int64,
         "networks": pl.List(pl.List(pl.String)),
         "links": pl.List(pl.List(pl.String)),
     },
@@ -59,7 +70,7 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 """The tables of a history; times are whole seconds since 1970.
 
-scope       an account in a region, when it was last asked, and its VPCs' networks and links
+scope       an account in a region, when it was last asked, its VPCs' networks and links, and since when it has these
 interface   one row an interface: from when to when its own records prove that it existed
 workload    what an interface was attached to: seen first and last; `last` null says in the newest snapshot
 holding     the same for an address (halves of its key, see addresses.py) or a prefix of so many bits
@@ -132,7 +143,7 @@ class History:
             )
         scope = known["number"].item() if known.height else _next(self.scope)
         changes = Changes()
-        changes.put("scope", _scope_row(scope, name, taken, snapshot))
+        changes.put("scope", _scope_row(scope, name, (taken, answered), snapshot, known))
         interface = _with_new(self.interface, snapshot.owners, changes)
         numbers = snapshot.owners.select(id="interface_id").join(
             interface.select("id", "number"), on="id", how="left", maintain_order="left"
@@ -182,13 +193,13 @@ class History:
         Only what goes beyond what is known without them.
         """
         first, last = (array[:-1] for array in earlier.index.seen)
-        seen = pl.DataFrame({"number": earlier.numbers, "seen_from": first, "seen_to": last})
+        ids = list(earlier.index.interfaces)  # numbers may be another's by now
+        seen = pl.DataFrame({"id": ids, "seen_from": first, "seen_to": last}, schema_overrides={"id": pl.String})
         further = (pl.col("seen_from") < pl.col("exists_from")) | (pl.col("seen_to") > pl.col("exists_to"))
         fresh = (
-            self._existence()
-            .join(seen.filter(pl.col("seen_from") <= pl.col("seen_to")), on="number")
+            self.interface.join(seen.filter(pl.col("seen_from") <= pl.col("seen_to")), on="id")
+            .join(self._existence(), on="number")
             .filter(further)
-            .join(self.interface, on="number")
             .with_columns(since=pl.min_horizontal("since", "seen_from"), until=pl.max_horizontal("until", "seen_to"))
         )
         changes = Changes()
@@ -201,6 +212,8 @@ class History:
         """What is known, ready for look-ups; the owners are the earlier view's own where they are the same."""
         vpcs, networks = codes(self.interface["vpc"]), _pairs(self.scope["networks"])
         workloads = self._workloads()
+        newest = _highest(self.scope["taken"])
+        asked = self.scope.filter((pl.col("taken") >= newest - LINKS_HOLD) & ~pl.col("name").str.starts_with(FILE))
         index = indexed(
             interfaces=self.interface["id"].to_list(),
             accounts=codes(workloads["account_id"]),
@@ -209,7 +222,8 @@ class History:
             claims=self._claims(),
             versions=self._versions(workloads),
             networks=networks,
-            links=_pairs(self.scope["links"]),
+            links=_pairs(asked["links"]),
+            linked=_highest(asked["linked"]),
             assume=self.assume,
         )
         numbers = self.interface["number"]
@@ -263,14 +277,23 @@ class History:
     def _workloads(self) -> pl.DataFrame:
         """The rows of `workload`, each thing once, with `since` and `until`: when it surely was behind the interface.
 
-        Where two scopes see one interface (a shared subnet), the one that owns it tells what it is.
+        Where two scopes see one interface (a shared subnet), the one that owns it tells what it is; of several rows of
+        one thing (it was missing once) the newest.
         """
         owning = self.scope.select(scope="number", owning="name")
         spans = (
             self._ended(self.workload)
             .join(owning, on="scope", how="left", maintain_order="left")
             .with_columns(foreign=~pl.col("owning").str.starts_with(pl.col("account_id").fill_null("?")))
-            .sort("interface", "foreign", "owning", "number")
+            .filter(~pl.col("foreign") | pl.col("foreign").all().over("interface"))
+            .sort(
+                "interface",
+                "foreign",
+                "owning",
+                pl.col("last").is_not_null(),
+                "number",
+                descending=[False, False, False, False, True],
+            )
             .group_by(*_WORKLOAD, maintain_order=True)
             .agg(
                 pl.all().exclude("first", "until").first(),
@@ -283,11 +306,22 @@ class History:
         alone = pl.len().over("interface") == 1
         following = pl.col("since").shift(-1).over("interface")
         fixed = pl.col("fixed").fill_null(value=False)
-        return spans.with_columns(
-            since=pl.when(fixed & alone).then(NEVER).otherwise("since"),
+        sure = spans.with_columns(
+            since=pl.when(fixed & alone & pl.col("attached").is_null()).then(NEVER).otherwise("since"),
             until=pl.when(fixed & following.is_null())
             .then(ALWAYS)
             .otherwise(pl.min_horizontal("until", following - 1)),
+        )
+        return self._assumed(sure) if self.assume else sure
+
+    def _assumed(self, sure: pl.DataFrame) -> pl.DataFrame:
+        """Each reaching further as addresses do; not to before it was attached, for that proves that it was not."""
+        back = pl.when(pl.col("attached").is_null()).then(self.assume).otherwise(0)
+        before = pl.col("until").shift(1).over("interface") + self.assume + 1
+        after = (pl.col("since") - back).shift(-1).over("interface") - 1
+        return sure.with_columns(
+            since=pl.min_horizontal("since", pl.max_horizontal(pl.col("since") - back, before, NEVER)),
+            until=pl.max_horizontal("until", pl.min_horizontal(pl.col("until") + self.assume, after, ALWAYS)),
         )
 
     def _bare(self, workloads: pl.DataFrame) -> pl.DataFrame:
@@ -337,6 +371,11 @@ class _Moment:
     unbroken: bool
 
 
+def _highest(column: pl.Series) -> int:
+    highest = column.max()
+    return highest if isinstance(highest, int) else NEVER
+
+
 def _next(table: pl.DataFrame) -> int:
     highest = table["number"].max()
     return highest + 1 if isinstance(highest, int) else 1
@@ -350,9 +389,15 @@ def _pairs(column: pl.Series) -> tuple[tuple[str, str], ...]:
     return pairs_of((pair[0], pair[1]) for pairs in column.to_list() for pair in pairs or ())
 
 
-def _scope_row(number: int, name: str, taken: int, snapshot: Snapshot) -> pl.DataFrame:
+def _scope_row(
+    number: int, name: str, times: tuple[int, int], snapshot: Snapshot, before: pl.DataFrame
+) -> pl.DataFrame:
+    """A scope's row; its links hold since they were seen first, the last one's too where they are the same."""
     networks, links = ([list(pair) for pair in pairs] for pairs in (snapshot.networks, snapshot.links))
-    row = {"number": number, "name": name, "taken": taken, "networks": networks, "links": links}
+    taken, linked = times
+    if before.height and before["links"].item().to_list() == links:
+        linked = before["linked"].item()
+    row = {"number": number, "name": name, "taken": taken, "linked": linked, "networks": networks, "links": links}
     return pl.DataFrame([row], schema=TABLES["scope"])
 
 
@@ -432,12 +477,18 @@ def _folded(  # noqa: PLR0913, PLR0917  a table, and what is new of it
     """A table with what is seen now: what goes on, what has ended, what is new."""
     live = (pl.col("scope") == moment.scope) & pl.col("last").is_null()
     before = table.filter(live)
-    going_on = before.filter(lasting).join(seen, on=list(key), how="semi", nulls_equal=True)
-    ended = before.join(going_on, on="number", how="anti", maintain_order="left").with_columns(
+    there = before.join(seen, on=list(key), how="semi", nulls_equal=True, maintain_order="left")
+    going_on = there.filter(lasting)
+    # What was never sure and is there again after a pause stays one row: it would else be one more at each pause.
+    again = there.filter(~lasting & (pl.col("first") > (moment.before or 0) - LAG)).with_columns(
+        first=pl.lit(moment.answered, dtype=pl.Int64)
+    )
+    kept = pl.concat([going_on, again])
+    ended = before.join(kept, on="number", how="anti", maintain_order="left").with_columns(
         last=pl.lit(moment.before, dtype=pl.Int64)
     )
     new = (
-        seen.join(going_on, on=list(key), how="anti", nulls_equal=True, maintain_order="left")
+        seen.join(kept, on=list(key), how="anti", nulls_equal=True, maintain_order="left")
         .with_row_index("number", _next(table))
         .with_columns(
             scope=pl.lit(moment.scope, dtype=pl.UInt32),
@@ -446,10 +497,11 @@ def _folded(  # noqa: PLR0913, PLR0917  a table, and what is new of it
         )
         .select(*TABLES[name])
     )
-    if not ended.height and not new.height:
+    changed = pl.concat([again, ended, new])
+    if not changed.height:
         return table
-    changes.put(name, ended, new)
-    return pl.concat([table.join(ended, on="number", how="anti", maintain_order="left"), ended, new])
+    changes.put(name, changed)
+    return pl.concat([table.join(changed, on="number", how="anti", maintain_order="left"), changed])
 
 
 def folded(snapshots: Iterable[tuple[str, Snapshot]], gap: int, assume: int = 0) -> History:

@@ -6,7 +6,7 @@ element, for -1.  Times are whole seconds since 1970, from NEVER to ALWAYS, both
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, ip_network
 from threading import Lock
@@ -115,6 +115,18 @@ class Intervals:
         found = np.where(fits, found, -1)
         return np.where(last <= self.until[found], self.value[found], -1)
 
+    def widen(self, interval: Integers, since: Integers, until: Integers) -> None:
+        """Has intervals reach from `since` to `until` at least; in place."""
+        self._move(interval, np.minimum(self.since[interval], since), np.maximum(self.until[interval], until))
+
+    def cut(self, interval: Integers, since: Integers | int, until: Integers | int) -> None:
+        """Has intervals reach from `since` to `until` at most; in place."""
+        self._move(interval, np.maximum(self.since[interval], since), np.minimum(self.until[interval], until))
+
+    def _move(self, interval: Integers, since: Integers, until: Integers) -> None:
+        self.since[interval], self.until[interval] = since, until
+        self.starts[interval] = (self.starts[interval] >> _TIME_BITS << _TIME_BITS) | since
+
     def has(self, key: Integers) -> Flags:
         """Whether each `key` has intervals, at whatever time."""
         return find(self.keys, key) >= 0
@@ -140,6 +152,8 @@ class Index:
     """By slot: somebody had it as an address of the interface itself, not as a public one mapped to it."""
     held: Intervals
     """By place (see `place_key`): the interface that surely had it, -1 where several claim it."""
+    sure: Intervals
+    """The same without what is assumed."""
     held_vpc: Integers
     """By interval of `held`: its VPC, or WORLD, or NOWHERE."""
     places: Integers
@@ -160,11 +174,14 @@ class Index:
     """By interface: its row of owners where that is the same at all times, else -1."""
     bare: Integers
     """By interface: the row of owners that says of it only what never changes, for when nothing else is sure."""
+    linked: int
+    """Since when VPCs reach each other as they do now; before that it is not known."""
     conflicts: int
     """How many addresses had two owners at once: while they did, they have none."""
     seen: tuple[Integers, Integers]
     """By interface: from when to when its own records were seen, ALWAYS and NEVER where none was."""
     _ranges: Mapping[int, tuple[Keys, Keys]]
+    _covering: tuple[Keys, Keys]
     _links: tuple[Integers, Integers]
     _reach: dict[int, Flags] = field(default_factory=dict)
     _extending: Lock = field(default_factory=Lock)
@@ -215,6 +232,11 @@ class Index:
         lies: Flags = np.where(found >= 0, keys <= ends[found], np.False_)
         return lies
 
+    def covered(self, keys: Keys) -> Integers:
+        """In the ranges of how many VPCs each address lies, as far as these are known."""
+        starts, ends = self._covering
+        return np.searchsorted(starts, keys, side="right") - np.searchsorted(ends, keys, side="left")
+
     def reach(self, vpc: int) -> Flags:
         """By VPC: whether `vpc` reaches it through a peering or a transit gateway; asked once a VPC."""
         if vpc not in self._reach:
@@ -235,16 +257,18 @@ class Index:
             interface, first, last = interface[sound], first[sound], last[sound]
             self.seen[0][interface] = np.minimum(self.seen[0][interface], first)
             self.seen[1][interface] = np.maximum(self.seen[1][interface], last)
-            held, interval = self.held, self.primary_interval[interface]
-            grows = np.flatnonzero((interval >= 0) & ((first < held.since[interval]) | (last > held.until[interval])))
+            sure, interval = self.sure, self.primary_interval[interface]
+            grows = np.flatnonzero((interval >= 0) & ((first < sure.since[interval]) | (last > sure.until[interval])))
             interval, first, last = interval[grows], first[grows], last[grows]
-            place = held.starts[interval] >> _TIME_BITS
-            before = np.where(interval > held.first[place], held.until[interval - 1] + 1, NEVER)
-            after = np.where(interval + 1 < held.first[place + 1], held.since[interval + 1] - 1, ALWAYS)
-            since = np.minimum(held.since[interval], np.maximum(first, before))
-            held.since[interval] = since
-            held.starts[interval] = (place << _TIME_BITS) | since
-            held.until[interval] = np.maximum(held.until[interval], np.minimum(last, after))
+            place = sure.starts[interval] >> _TIME_BITS
+            begins, ends = interval == sure.first[place], interval + 1 == sure.first[place + 1]
+            since = np.maximum(first, np.where(begins, NEVER, sure.until[interval - 1] + 1))
+            until = np.minimum(last, np.where(ends, ALWAYS, sure.since[interval + 1] - 1))
+            sure.widen(interval, since, until)
+            held = self.held
+            held.cut(interval[~begins] - 1, NEVER, sure.since[interval[~begins]] - 1)
+            held.cut(interval[~ends] + 1, sure.until[interval[~ends]] + 1, ALWAYS)
+            held.widen(interval, sure.since[interval], sure.until[interval])
 
 
 def indexed(  # noqa: PLR0913  each is one thing that an index is made from
@@ -257,15 +281,20 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
     versions: Versions,
     networks: Iterable[tuple[str, str]] = (),
     links: Iterable[tuple[str, str]] = (),
+    linked: int = NEVER,
     assume: int = 0,
 ) -> Index:
-    """The index of claims; `assume` seconds around what is sure are taken for sure where nobody else is known."""
+    """The index of claims.
+
+    Links hold since `linked`; `assume` seconds around what is sure are taken for sure where nobody else is known.
+    """
     slot, tables, count = _slots(claims)
     width, sure = len(vpcs) + 2, claims.since <= claims.until
     place = slot * width + _vpcs(claims, vpc_of, len(vpcs))
     places = _distinct(np.sort(place))
     disjoint, conflicts = _apart(*_united(place[sure], claims.since[sure], claims.until[sure], claims.owner[sure]))
-    held = Intervals.of(*_widened(*disjoint, assume))
+    alone = Intervals.of(*disjoint)
+    held = _widened(alone, assume)
     held_slot, held_vpc = np.divmod(held.keys[held.place], width)
     lone = _lone(held_slot, places // width, count)
     told = sure & (lone[slot] < 0)
@@ -279,6 +308,7 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
         tables=tables,
         owned=_owned(claims, slot, count),
         held=held,
+        sure=alone,
         held_vpc=np.append(held_vpc, -1),
         places=places,
         lone=lone,
@@ -289,9 +319,11 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
         versions=Intervals.of(versions.interface, versions.since, versions.until, versions.row),
         row=_only_rows(versions, len(interfaces)),
         bare=np.append(versions.bare, -1),
+        linked=linked,
         conflicts=conflicts,
         seen=(np.full(len(primary), ALWAYS), np.full(len(primary), NEVER)),
-        _ranges=_ranges(networks, vpcs),
+        _ranges=(ranges := _ranges(networks, vpcs)),
+        _covering=_covering(ranges),
         _links=_linked(links, vpcs),
     )
 
@@ -374,7 +406,7 @@ def _united(key: Integers, since: Integers, until: Integers, owner: Integers) ->
     group = np.cumsum(~same)
     reached = np.maximum.accumulate((group << (_TIME_BITS + 1)) | until) & ((1 << (_TIME_BITS + 1)) - 1)
     begins = ~same
-    begins[1:] |= since[1:] > reached[:-1]
+    begins[1:] |= since[1:] > reached[:-1] + 1  # whole seconds: the next one goes on
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(key)) - 1
     return key[first], since[first], reached[last], owner[first]
@@ -419,17 +451,20 @@ def _swept(
             begun = time
 
 
-def _widened(key: Integers, since: Integers, until: Integers, owner: Integers, assume: int) -> Flat:
+def _widened(sure: Intervals, assume: int) -> Intervals:
     """The intervals, each reaching `assume` seconds further on both sides; where two would meet, none does."""
-    if not assume or not len(key):
-        return key, since, until, owner
-    order = np.lexsort((since, key))
-    key, since, until, owner = key[order], since[order], until[order], owner[order]
-    same = key[1:] == key[:-1]
-    before = np.append(NEVER, np.where(same, np.minimum(until[:-1] + assume, ALWAYS) + 1, NEVER))
-    after = np.append(np.where(same, np.maximum(since[1:] - assume, NEVER) - 1, ALWAYS), ALWAYS)
-    early, late = np.maximum(since - assume, before), np.minimum(until + assume, after)
-    return key, np.minimum(since, early), np.maximum(until, late), owner
+    since, until, place = sure.since[:-1], sure.until[:-1], sure.place
+    same = place[1:] == place[:-1]
+    before = np.append(NEVER, np.where(same, np.minimum(until[:-1] + assume, ALWAYS) + 1, NEVER))[: len(since)]
+    after = np.append(np.where(same, np.maximum(since[1:] - assume, NEVER) - 1, ALWAYS), ALWAYS)[: len(since)]
+    since = np.minimum(since, np.maximum(since - assume, before))
+    until = np.maximum(until, np.minimum(until + assume, after))
+    return replace(
+        sure,
+        starts=(place << _TIME_BITS) | since,
+        since=np.append(since, ALWAYS + 1),
+        until=np.append(until, NEVER - 1),
+    )
 
 
 def _primary_intervals(held: Intervals, slot: Integers, primary: Integers) -> Integers:
@@ -464,6 +499,13 @@ def _ranges(networks: Iterable[tuple[str, str]], vpcs: Mapping[str, int]) -> dic
         for vpc, pairs in found.items()
         for starts, ends in [tuple(zip(*sorted(pairs), strict=True))]
     }
+
+
+def _covering(ranges: Mapping[int, tuple[Keys, Keys]]) -> tuple[Keys, Keys]:
+    """The first keys and the last keys of all ranges, each rising."""
+    starts, ends = ([each[side] for each in ranges.values()] for side in (0, 1))
+    empty = np.empty(0, dtype="S16")
+    return np.sort(np.concatenate([empty, *starts])), np.sort(np.concatenate([empty, *ends]))
 
 
 def _linked(links: Iterable[tuple[str, str]], vpcs: Mapping[str, int]) -> tuple[Integers, Integers]:

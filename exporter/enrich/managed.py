@@ -13,7 +13,7 @@ class Managed:
     `service` is the prefix of the service's permissions, for the network's own parts vpc.  `requester` is what
     RequesterId has to be, given where people could well write such a Description themselves; `interface_type` is what
     InterfaceType has to be, which only AWS can write.  `on_instance` rows also describe interfaces that are attached
-    to an instance: what has no name there goes by the instance's id.
+    to an instance, and what stands behind goes by its id there; `hosted` rows do too, but keep the Description's name.
     """
 
     description: str
@@ -22,6 +22,7 @@ class Managed:
     requester: str | None = None
     interface_type: str | None = None
     on_instance: bool = False
+    hosted: bool = False
 
 
 _ANY = r"(?s:.*)"
@@ -58,13 +59,13 @@ MANAGED: tuple[Managed, ...] = (
     Managed(r"DMSNetworkInterface", "replication_instance", "dms"),
     Managed(r"ElastiCache[ +](?P<name>.+)", "cache_cluster", "elasticache", requester="amazon-elasticache"),
     Managed(r"EFS mount target for (?P<name>fs-\w+) \(fsmt-\w+\)", "file_system", "elasticfilesystem"),
-    Managed(r"arn:aws[\w-]*:ecs:[^:]+:\d+:attachment/(?P<name>[\w-]+)", "ecs_task", "ecs"),
+    Managed(r"arn:aws[\w-]*:ecs:[^:]+:\d+:attachment/(?P<name>[\w-]+)", "ecs_task", "ecs", hosted=True),
     Managed(r"Amazon EKS (?P<name>\S+)", "eks_control_plane", "eks"),
     Managed(r"aws-K8S-(?P<name>i-\w+)", "eks_node", "eks", on_instance=True),
     Managed(r"aws-k8s-(?:trunk|branch)-eni", "eks_node", "eks", on_instance=True),
     Managed(r"Route 53 Resolver: (?P<name>rslvr-(?:in|out)-\w+):rni-\w+", "resolver_endpoint", "route53resolver"),
     Managed(r"Amazon MQ network interface for broker (?P<name>b-[\w-]+)", "broker", "mq"),
-    Managed(r"ES (?P<name>[a-z][a-z0-9-]{2,27})", "search_domain", "es"),
+    Managed(r"ES (?P<name>[a-z][a-z0-9-]{2,27})", "search_domain", "es", requester="amazon-elasticsearch"),
     Managed(r"CloudHSM Managed Interface", "hsm", "cloudhsm"),
     Managed(r"AWS ElasticMapReduce - (?P<name>.+)", "emr_cluster", "elasticmapreduce"),
     Managed(r"AWS created network interface for directory (?P<name>d-\w+)", "directory", "ds"),
@@ -114,14 +115,17 @@ Names in it are what the Description tells: an ECS task's is the id of its attac
 """
 
 _COMPILED = tuple((re.compile(row.description), row) for row in MANAGED)
-_OF_INSTANCES = tuple((pattern, row) for pattern, row in _COMPILED if row.on_instance)
+_OF_INSTANCES = tuple((pattern, row) for pattern, row in _COMPILED if row.on_instance or row.hosted)
 _LONGEST = 1024
 
 
 def behind(
     description: str, requester: str | None, interface_type: str | None, *, on_instance: bool
 ) -> tuple[Managed, str | None] | None:
-    """The row for an interface and the name of its resource, if it has one; None for an interface not in the table."""
+    """The row for an interface and the name of its resource, if it has one; None for an interface not in the table.
+
+    `on_instance`: it is attached to an instance of its own account, where a service's own Descriptions mean nothing.
+    """
     for pattern, row in _OF_INSTANCES if on_instance else _COMPILED:
         if row.requester in (None, requester) and row.interface_type in (None, interface_type):
             found = pattern.fullmatch(description[:_LONGEST])

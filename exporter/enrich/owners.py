@@ -45,6 +45,11 @@ class Owners:
         """The newest view; None before anything was added."""
         return self._view
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The names of the scopes of which something is remembered."""
+        return frozenset(self._history.scope["name"])
+
     def add(self, snapshots: Mapping[str, Snapshot], now: datetime) -> None:
         """Folds in the newest snapshot of each scope, by its name, and makes the next view.
 

@@ -10,15 +10,8 @@ import numpy as np
 import polars as pl
 
 from exporter.enrich.addresses import Keys, find, joined
-from exporter.enrich.history import LAG, History, View
+from exporter.enrich.history import FILE, LAG, History, View
 from exporter.enrich.index import SINGLE, Index, Kind, masked
-
-FILE = "~ file "
-"""How the names of scopes that are imported files begin.
-
-`~` sorts behind every account and region: of two scopes that tell of one interface the first one's word counts in a
-history, where neither is its owner's.
-"""
 
 KINDS = {kind.code: kind.value for kind in Kind}
 

@@ -24,6 +24,7 @@ has means the same.  Only there other keys beside these at the top are passed ov
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -63,13 +64,38 @@ def save(snapshot: Snapshot, path: Path) -> None:
         "interfaces": _interfaces(snapshot),
     }
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    try:
+        fresh.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        fresh.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> Snapshot:
     """The snapshot in the file; InventoryError that says what is wrong with it and where."""
-    document = _parsed(path)
+    return parse(content(path), path)
+
+
+def content(path: Path) -> bytes:
+    """What is in the file; InventoryError where it cannot be read, or is larger than LARGEST."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+    except OSError as error:
+        raise InventoryError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > LARGEST:
+        raise InventoryError(f"{path}: larger than {LARGEST:,} bytes, the most that an inventory may have")
+    return text
+
+
+def parse(text: bytes, path: Path) -> Snapshot:
+    """The snapshot in what was read of `path`; errors as `load`."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InventoryError(f"{path}: is no JSON: {error}") from error
     try:
         return _snapshot(document)
     except (InventoryError, UnicodeEncodeError) as error:
@@ -101,19 +127,6 @@ def _interfaces(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 def _first_ipv4(addresses: Iterable[str]) -> str | None:
     return next((address for address in addresses if ":" not in address), None)
-
-
-def _parsed(path: Path) -> object:
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST + 1)
-        if len(text) > LARGEST:
-            raise InventoryError(f"{path}: larger than {LARGEST:,} bytes, the most that an inventory may have")
-        return json.loads(text)
-    except OSError as error:
-        raise InventoryError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InventoryError(f"{path}: is no JSON: {error}") from error
 
 
 def _snapshot(document: object) -> Snapshot:

@@ -52,30 +52,31 @@ def shown(folder: Path, *arguments: str) -> list[str]:
 
 HAD = "interface vpc address kind from to reason"
 BEHIND = "interface account region instance resource name cluster from to"
-WEB = f"web {FIRST} eu-west-1 i-web - - - its start its end"
-GONE = f"gone {FIRST} eu-west-1 i-gone - - - its start its end"
-NEXT = f"next {FIRST} eu-west-1 i-next - - - its start its end"
-PEER = f"peer {SECOND} us-east-1 - lambda orders shop its start its end"
+WEB = f"web {FIRST} eu-west-1 i-web - - - {DAY}08:00:00Z its end"
+GONE = f"gone {FIRST} eu-west-1 i-gone - - - {DAY}09:30:00Z its end"
+NEXT = f"next {FIRST} eu-west-1 i-next - - - {DAY}10:07:00Z its end"
+PEER = f"peer {SECOND} us-east-1 - lambda orders shop {DAY}08:00:00Z its end"
 UNPROVEN = "no two answers in a row prove it"
+NEWEST_EU, NEWEST_US = f"{DAY}10:09:50Z (newest answer)", f"{DAY}10:05:20Z (newest answer)"
 
 SHOWN: dict[str, tuple[tuple[str, ...], list[str], list[str]]] = {
     "a primary address is sure from the attachment on": (
         ("10.0.0.1",),
-        [f"web vpc-a 10.0.0.1 primary {DAY}08:00:00Z now"],
+        [f"web vpc-a 10.0.0.1 primary {DAY}08:00:00Z {NEWEST_EU}"],
         [WEB],
     ),
     "another one from the first of two answers that show it": (
         ("10.0.0.50",),
-        [f"web vpc-a 10.0.0.50 own {DAY}10:00:05Z now"],
+        [f"web vpc-a 10.0.0.50 own {DAY}10:00:05Z {NEWEST_EU}"],
         [WEB],
     ),
-    "within a prefix": (("10.0.1.20",), [f"web vpc-a 10.0.1.16/28 own {DAY}10:00:05Z now"], [WEB]),
-    "a public one": (("54.0.0.1",), [f"web vpc-a 54.0.0.1 public {DAY}10:00:05Z now"], [WEB]),
+    "within a prefix": (("10.0.1.20",), [f"web vpc-a 10.0.1.16/28 own {DAY}10:00:05Z {NEWEST_EU}"], [WEB]),
+    "a public one": (("54.0.0.1",), [f"web vpc-a 54.0.0.1 public {DAY}10:00:05Z {NEWEST_EU}"], [WEB]),
     "it passed on; the first owner is sure up to the last answer that shows it, less the lag": (
         ("10.0.0.2",),
         [
             f"gone vpc-a 10.0.0.2 primary {DAY}09:30:00Z {DAY}10:04:50Z",
-            f"next vpc-a 10.0.0.2 primary {DAY}10:07:00Z now",
+            f"next vpc-a 10.0.0.2 primary {DAY}10:07:00Z {NEWEST_EU}",
         ],
         [GONE, NEXT],
     ),
@@ -86,21 +87,21 @@ SHOWN: dict[str, tuple[tuple[str, ...], list[str], list[str]]] = {
     ),
     "a time with a zone": (
         ("10.0.0.2", "--at", f"{DAY}12:08:00+02:00"),
-        [f"next vpc-a 10.0.0.2 primary {DAY}10:07:00Z now"],
+        [f"next vpc-a 10.0.0.2 primary {DAY}10:07:00Z {NEWEST_EU}"],
         [NEXT],
     ),
     "one interface, two instances after each other": (
         ("10.0.0.4",),
-        [f"moves vpc-a 10.0.0.4 primary {DAY}09:00:00Z now"],
+        [f"moves vpc-a 10.0.0.4 primary {DAY}09:00:00Z {NEWEST_EU}"],
         [
             f"moves {FIRST} eu-west-1 i-1 - - - {DAY}09:00:00Z {DAY}10:04:50Z",
-            f"moves {FIRST} eu-west-1 i-2 - - - {DAY}10:06:00Z now",
+            f"moves {FIRST} eu-west-1 i-2 - - - {DAY}10:06:00Z {NEWEST_EU}",
         ],
     ),
     "the instance of then": (
         ("10.0.0.4", "--at", f"{DAY}10:07:00"),
-        [f"moves vpc-a 10.0.0.4 primary {DAY}09:00:00Z now"],
-        [f"moves {FIRST} eu-west-1 i-2 - - - {DAY}10:06:00Z now"],
+        [f"moves vpc-a 10.0.0.4 primary {DAY}09:00:00Z {NEWEST_EU}"],
+        [f"moves {FIRST} eu-west-1 i-2 - - - {DAY}10:06:00Z {NEWEST_EU}"],
     ),
     "seen once": (
         ("10.0.0.60",),
@@ -110,23 +111,25 @@ SHOWN: dict[str, tuple[tuple[str, ...], list[str], list[str]]] = {
     "two at once": (
         ("10.0.0.5",),
         [
-            f"{one} vpc-a 10.0.0.5 primary - - seen from {DAY}10:00:05Z to {DAY}10:10:00Z, and so was {other}: "
-            "nobody's while two have it"
-            for one, other in (("twin-1", "twin-2"), ("twin-2", "twin-1"))
+            *(
+                f"{each} vpc-a 10.0.0.5 primary - - seen from {DAY}10:00:05Z to {DAY}10:10:00Z: not alone"
+                for each in ("twin-1", "twin-2")
+            ),
+            "not alone: twin-1, twin-2 showed 10.0.0.5 in vpc-a at once, and while two do it is nobody's",
         ],
-        [f"{each} {FIRST} eu-west-1 - - - - its start its end" for each in ("twin-1", "twin-2")],
+        [f"{each} {FIRST} eu-west-1 - - - - {DAY}08:00:00Z its end" for each in ("twin-1", "twin-2")],
     ),
     "in two VPCs": (
         ("10.9.0.1",),
         [
-            f"peer vpc-b 10.9.0.1 primary {DAY}08:00:00Z now",
-            f"far vpc-c 10.9.0.1 primary {DAY}10:00:35Z now",
+            f"peer vpc-b 10.9.0.1 primary {DAY}08:00:00Z {NEWEST_US}",
+            f"far vpc-c 10.9.0.1 primary {DAY}10:00:35Z {NEWEST_US}",
         ],
-        [PEER, f"far {SECOND} us-east-1 - - - - {DAY}10:00:35Z now"],
+        [PEER, f"far {SECOND} us-east-1 - - - - {DAY}10:00:35Z {NEWEST_US}"],
     ),
     "in one of them": (
         ("10.9.0.1", "--vpc", "vpc-b"),
-        [f"peer vpc-b 10.9.0.1 primary {DAY}08:00:00Z now"],
+        [f"peer vpc-b 10.9.0.1 primary {DAY}08:00:00Z {NEWEST_US}"],
         [PEER],
     ),
 }
@@ -271,12 +274,25 @@ EXPLAINED: dict[str, tuple[tuple[str, ...], str, dict[str, str], str, str | None
             "public": NO_PUBLIC,
             "interface": NO_REPORTER,
             "reachable": f"10.9.0.1 in vpc-b was peer's from {DAY}08:00:00Z to {DAY}10:05:20Z",
-            "unique": "it may be in several places: vpc-b, vpc-c",
+            "unique": "not asked: the one VPC that is reached counts",
         },
         "reachable: it surely had the address in the one VPC within reach where it is known",
         "peer",
     ),
     "in one place of all": (
+        ("10.0.0.1", "--vpc", "vpc-c"),
+        f"10.0.0.1 in vpc-c at {NEWEST}:",
+        {
+            "own_vpc": "nobody was ever seen with it in vpc-c",
+            "public": NO_PUBLIC,
+            "interface": NO_REPORTER,
+            "reachable": "vpc-c reaches none that is known: nobody was ever seen with it there",
+            "unique": f"10.0.0.1 in vpc-a was web's from {DAY}08:00:00Z to {NEWEST}",
+        },
+        "unique: it surely had the address in the one place of all where it is known",
+        "web",
+    ),
+    "in the ranges of two VPCs nobody's word counts alone": (
         ("10.9.0.9", "--vpc", "vpc-a"),
         f"10.9.0.9 in vpc-a at {DAY}10:05:20Z:",
         {
@@ -284,10 +300,10 @@ EXPLAINED: dict[str, tuple[tuple[str, ...], str, dict[str, str], str, str | None
             "public": NO_PUBLIC,
             "interface": NO_REPORTER,
             "reachable": "vpc-a reaches vpc-b: nobody was ever seen with it there",
-            "unique": f"10.9.0.9 in vpc-c was far's from {DAY}10:00:35Z to {DAY}10:05:20Z",
+            "unique": "it lies in the ranges of 2 VPCs, and may be somebody's there who is not known",
         },
-        "unique: it surely had the address in the one place of all where it is known",
-        "far",
+        "ambiguous: nobody: it may be several, or its place is not known",
+        None,
     ),
     "it may be several": (
         ("10.9.0.1",),
@@ -355,13 +371,6 @@ OWNED: dict[str, list[str]] = {
         "resource name orders",
         "cluster name shop",
     ],
-    "far": [
-        "interface far",
-        "interface type interface",
-        f"account {SECOND}",
-        "region us-east-1",
-        "vpc vpc-c",
-    ],
 }
 
 
@@ -412,6 +421,7 @@ NOT_REMEMBERED = "is it of an account and region that `inventory show` lists?"
         (("explain", "10.0.0.1", "--interface", "x"), f"x is no interface that is remembered: {NOT_REMEMBERED}"),
         (("export", "/no/such/folder/file"), "/no/such/folder/file: cannot be written: No such file or directory"),
         (("import", "/no/such/file"), "/no/such/file: cannot be read: No such file or directory"),
+        (("import", "/"), "/: cannot be read: Is a directory"),
     ],
 )
 def test_what_is_not_there(folder: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -537,6 +547,9 @@ def recent(tmp_path: Path) -> tuple[Path, datetime]:
     return tmp_path, midnight
 
 
+NOT_TOLD = "for the file does not tell when"
+
+
 def test_a_file_is_added_once_and_only_adds(recent: tuple[Path, datetime]) -> None:
     """An interface that ended before the first answer, and `web` as it is known already."""
     folder, midnight = recent
@@ -550,7 +563,7 @@ def test_a_file_is_added_once_and_only_adds(recent: tuple[Path, datetime]) -> No
 
     assert shown(folder, "import", str(path)) == [
         f"{path}: 5 interfaces with 9 addresses of {taken} added",
-        "of 1 interface only the addresses: it is not told when it was attached to what",
+        f"1 interface: its addresses were added, not what stood behind it, {NOT_TOLD} it was attached",
     ]
     after = owners(ledger)
     assert {table: rows[: len(before[1][table])] for table, rows in after.items()} == before[1], "all is as it was"
@@ -583,6 +596,16 @@ def test_what_was_exported_is_imported_elsewhere(recent: tuple[Path, datetime], 
     assert "no account and region has answered yet" in str(run(other, "export", str(other / "file")).exception)
     snapshot, _ = saved(other, "--at", (midnight + clock("10:05:00")).isoformat())
     assert by_interface(snapshot)["web"] == ("i-web", [("10.0.0.1", "primary")])
+
+
+def test_a_file_that_tells_nothing_of_attachments(recent: tuple[Path, datetime]) -> None:
+    folder, midnight = recent
+    path = folder / "file.json"
+    bare = [Interface(f"bare-{each}", (f"10.0.0.6{each}",), attached=None, fixed=False) for each in (1, 2, 3)]
+    snapshot_file.save(eu(midnight, "09:10:00", *bare), path)
+    assert shown(folder, "import", str(path))[1:] == [
+        f"3 interfaces: their addresses were added, not what stood behind them, {NOT_TOLD} they were attached"
+    ]
 
 
 def test_not_while_a_daemon_holds_the_history(recent: tuple[Path, datetime]) -> None:

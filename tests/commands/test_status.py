@@ -207,7 +207,8 @@ def test_what_is_not_over_yet_is_no_seconds_old(folder: Path) -> None:
 
 
 def answer(ledger: Ledger, number: int, name: str, taken: datetime) -> None:
-    row = (number, name, int(taken.timestamp()), '{"list":[]}', '{"list":[]}')
+    seconds = int(taken.timestamp())
+    row = (number, name, seconds, seconds, '{"list":[]}', '{"list":[]}')
     ledger.remember({"scope": [row]}, {})
 
 
@@ -233,14 +234,55 @@ def test_the_inventory_by_account_and_region(folder: Path) -> None:
     assert lines[-5:] == [
         "",
         INVENTORIES,
-        f"{FIRST} eu-west-1 4 min",
-        f"{SECOND} us-east-1 5 h {DENIED}",
         f"{SECOND} us-west-2 - no answer",
+        f"{SECOND} us-east-1 5 h {DENIED}",
+        f"{FIRST} eu-west-1 4 min",
     ]
     assert [line.partition(" (")[2] for line in lines[3:6]] == [
         f"0 s) inventory {SECOND} us-east-1 {DENIED}",
         f"0 s) inventory {SECOND} us-west-2 no answer",
         "0 s) inventory organization not allowed",
+    ]
+
+
+def test_of_many_that_are_well_the_oldest_are_shown_and_the_rest_is_counted(folder: Path) -> None:
+    """25 that answer, the first 5 h ago and each one a minute later; and one that does not."""
+    now = datetime.now(UTC)
+    with Ledger(folder / "state" / NAME) as ledger:
+        for minute in range(25):
+            age = timedelta(hours=5, seconds=-60 * minute + 30)
+            answer(ledger, minute + 1, f"{SECOND} region-{(minute * 7) % 25:02}", now - age)
+        answer(ledger, 26, f"{FIRST} eu-west-1", now - timedelta(seconds=30))
+        ledger.report("inventory", {f"{FIRST} eu-west-1": DENIED})
+        lines = shown(folder)
+    start = lines.index(INVENTORIES)
+    assert lines[start + 1].startswith(f"{FIRST} eu-west-1 3")
+    assert lines[start + 1].endswith(DENIED)
+    regions = [(minute * 7) % 25 for minute in range(20)]
+    assert [line.split()[1] for line in lines[start + 2 : -1]] == [f"region-{each:02}" for each in regions]
+    assert lines[-1] == "and 5 more, the oldest 4 h old"
+
+
+def test_twenty_that_are_well_need_no_such_line(folder: Path) -> None:
+    with Ledger(folder / "state" / NAME) as ledger:
+        for number in range(20):
+            answer(ledger, number + 1, f"{SECOND} region-{number:02}", datetime.now(UTC))
+        lines = shown(folder)
+    assert len(lines) - lines.index(INVENTORIES) == 21
+    assert lines[-1].startswith(f"{SECOND} region-19 ")
+
+
+def test_more_faults_than_the_ledger_names_are_counted(folder: Path) -> None:
+    """103 that never answered: the ledger keeps 100 of them by name."""
+    with Ledger(folder / "state" / NAME) as ledger:
+        answer(ledger, 1, f"{FIRST} eu-west-1", datetime.now(UTC) - timedelta(minutes=4, seconds=30))
+        ledger.report("inventory", {f"{SECOND} region-{number:03}": "no answer" for number in range(103)})
+        lines = shown(folder)
+    start = lines.index(INVENTORIES)
+    assert lines[start + 1 :] == [
+        *(f"{SECOND} region-{number:03} - no answer" for number in range(100)),
+        f"{FIRST} eu-west-1 4 min",
+        "and 3 more without an answer",
     ]
 
 

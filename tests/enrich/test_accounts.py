@@ -4,6 +4,7 @@ Lists and refusals at the clients' boundary, by botocore's Stubber: moto neither
 Roles and policies of several accounts stand in test_clients.py.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Event
@@ -12,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import Stubber
 
 from exporter.config import AskedAccount, Ec2Inventory, Organization
@@ -93,7 +95,7 @@ def test_a_list_each_with_its_role_and_the_own_account_without(rig: Rig) -> None
 
 
 def test_a_role_of_its_own_goes_without_the_external_id_of_all(rig: Rig) -> None:
-    rig.identify(ONE)
+    """STS is not asked: which account is the own one does not matter where each has a role."""
     entry = AskedAccount(id=ONE, role_arn=SPECIAL)
     accounts = rig.accounts(accounts=(entry,), role_name="inventory", external_id="x-0")
     assert accounts.known().accounts == (Account(ONE, None, SPECIAL, None),)
@@ -183,16 +185,69 @@ def test_a_list_that_cannot_be_had_stays_the_last_one(rig: Rig, caplog: pytest.L
     ]
 
 
-def test_the_own_account_that_is_not_told_is_asked_by_a_role_too(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.identity.add_client_error("get_caller_identity", "ExpiredToken", "over", 403)
+def test_the_own_account_that_is_refused_is_asked_by_a_role_too(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.identity.add_client_error("get_caller_identity", "AccessDenied", "no", 403)
     accounts = rig.accounts(accounts=(AskedAccount(id=OWN),), role_name="inventory")
+    by_role = (Account(OWN, None, ROLE.format(OWN), None),)
     known = accounts.known()
-    assert known.accounts == (Account(OWN, None, ROLE.format(OWN), None),)
+    assert known.accounts == by_role
     assert list(known.faults) == ["own account"]
     assert "so every account is asked by a role: STS refused get_caller_identity: " in caplog.text
     rig.at += 60
+    rig.identity.add_client_error("get_caller_identity", "ExpiredToken", "over", 403)
+    assert accounts.known().accounts == by_role, "what passes takes nothing back"
+    rig.at += 60
     rig.identify()
     assert accounts.known() == Known((Account(OWN, None, None, None),))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ServiceUnavailable", 503), ("Throttling", 400), ("ExpiredToken", 403), ("", 0)]
+)
+def test_before_the_own_account_is_told_nobody_is_asked(
+    code: str, status: int, rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a role the own account might refuse, and its names would be missing for good.  No code: nobody answers."""
+    monkeypatch.setattr(calls_module, "INVENTORY", replace(INVENTORY, give_up_after=0))
+
+    def time_out(**_: object) -> None:
+        raise ConnectTimeoutError(endpoint_url="https://sts")
+
+    if not code:
+        rig.sts.meta.events.register_first("before-call.sts", time_out)
+    else:
+        rig.identity.add_client_error("get_caller_identity", code, "wait", status)
+    accounts = rig.accounts(accounts=(AskedAccount(id=OWN), AskedAccount(id=ONE)), role_name="inventory")
+    known = accounts.known()
+    assert (known.accounts, list(known.faults)) == ((), ["own account"])
+    (told,) = caplog.messages
+    assert told.startswith("which accounts there are was not asked anew, and before that nobody is asked: STS ")
+    rig.at += 59
+    assert accounts.known() is known
+    rig.at += 1
+    rig.sts.meta.events.unregister("before-call.sts", time_out)
+    rig.identify()
+    expected = (Account(OWN, None, None, None), Account(ONE, None, ROLE.format(ONE), None))
+    assert accounts.known() == Known(expected)
+
+
+def test_a_list_that_goes_on_failing_is_told_once_until_it_is_had_again(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "exporter.enrich.accounts")
+    accounts = rig.accounts(organization=Organization(enabled=True), role_name="inventory")
+    rig.identify()
+    levels = []
+    for step, answers in enumerate((False, False, False, True, False, False, True, False)):
+        if answers:
+            rig.list((ONE, "one"))
+        else:
+            rig.listing.add_client_error("list_accounts", "AccessDeniedException", f"no {step}", 400)
+        caplog.clear()
+        accounts.known()
+        levels.append([each.levelname for each in caplog.records])
+        rig.at += 600
+    assert levels == [["WARNING"], ["DEBUG"], ["DEBUG"], [], ["WARNING"], ["DEBUG"], [], ["WARNING"]]
 
 
 @pytest.mark.parametrize(("code", "status"), [("TooManyRequestsException", 400), ("ServiceException", 500)])

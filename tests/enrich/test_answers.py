@@ -55,19 +55,29 @@ WEB = {
         {"Primary": True, "PrivateIpAddress": "10.0.0.10", "Association": {"PublicIp": "54.0.0.10"}},
         {"Primary": False, "PrivateIpAddress": "10.0.0.11", "Association": {"PublicIp": "54.0.0.11"}},
         {"Primary": False, "PrivateIpAddress": "10.0.0.12", "Association": {"CarrierIp": "155.0.0.12"}},
+        {"Primary": False, "PrivateIpAddress": "10.0.0.13", "Association": {"CustomerOwnedIp": "192.0.2.13"}},
     ],
     "Association": {"PublicIp": "54.0.0.10"},
     "Ipv6Addresses": [{"Ipv6Address": "2600:1f18:0:1::10"}],
     "Ipv4Prefixes": [{"Ipv4Prefix": "10.0.1.16/28"}],
     "Ipv6Prefixes": [{"Ipv6Prefix": "2600:1f18:0:1:5::/80"}],
-    "Attachment": {"InstanceId": "i-web", "Status": "attached", "DeviceIndex": 0, "AttachTime": ATTACHED},
+    "Attachment": {
+        "InstanceId": "i-web",
+        "Status": "attached",
+        "DeviceIndex": 0,
+        "DeleteOnTermination": True,
+        "AttachTime": ATTACHED,
+    },
     "Groups": [{"GroupId": "sg-1", "GroupName": "web"}, {"GroupId": "sg-2"}],
     "TagSet": [{"Key": "team", "Value": "frontend"}, {"Key": "Name", "Value": "web's"}],
 }
+TASK = "arn:aws:ecs:us-east-1:012345678901:attachment/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+BALANCER = "ELB app/shop/50dc6c495c0c9188"
 NOWHERE = Oddity(
     "interface_without_vpc",
     "eni-new is in no VPC: its private addresses tell who it is only where nobody else has them",
 )
+FIRST = {"InstanceId": "i-web", "DeviceIndex": 0, "DeleteOnTermination": True}
 NONE = dict.fromkeys(OWNERS)
 ANSWERED = TAKEN + timedelta(seconds=7)
 
@@ -121,7 +131,9 @@ def test_an_instances_interface_whole() -> None:
         ("vpc-a", "10.0.0.10", 0, "primary"),
         ("vpc-a", "10.0.0.11", 0, "own"),
         ("vpc-a", "10.0.0.12", 0, "own"),
+        ("vpc-a", "10.0.0.13", 0, "own"),
         ("vpc-a", "2600:1f18:0:1::10", 0, "own"),
+        ("vpc-a", "192.0.2.13", 0, "own"),
         ("vpc-a", "10.0.1.16/28", 0, "own"),
         ("vpc-a", "2600:1f18:0:1:5::/80", 0, "own"),
         ("vpc-a", "54.0.0.10", 0, "public"),
@@ -261,15 +273,24 @@ def test_an_interface_told_twice_is_one() -> None:
 @pytest.mark.parametrize(
     ("more", "fixed"),
     [
-        ({"Attachment": {"InstanceId": "i-web", "DeviceIndex": 0}}, True),
-        ({"Attachment": {"InstanceId": "i-web", "DeviceIndex": 0, "NetworkCardIndex": 0}}, True),
-        ({"Attachment": {"InstanceId": "i-web", "DeviceIndex": 0, "NetworkCardIndex": 1}}, False),
-        ({"Attachment": {"InstanceId": "i-web", "DeviceIndex": 1}}, False),
+        ({"Attachment": FIRST}, True),
+        ({"Attachment": FIRST | {"NetworkCardIndex": 0}}, True),
+        ({"Attachment": FIRST | {"NetworkCardIndex": 1}}, False),
+        ({"Attachment": FIRST | {"DeviceIndex": 1}}, False),
+        ({"Attachment": FIRST | {"DeleteOnTermination": False}}, False),
+        ({"Attachment": {"InstanceId": "i-web", "DeviceIndex": 0}}, False),
         ({"Attachment": {"InstanceId": "i-web"}}, False),
         ({"Attachment": {"InstanceId": "i-web", "DeviceIndex": 1}, "RequesterManaged": True}, False),
         ({"RequesterManaged": True}, True),
         ({"InterfaceType": "lambda"}, True),
-        ({"Description": "RDSNetworkInterface", "Attachment": {"InstanceOwnerId": "amazon-rds"}}, True),
+        ({"Description": "ELB shop", "RequesterId": "amazon-elb"}, True),
+        ({"Description": "ELB shop", "RequesterId": "AIDAEXAMPLE"}, False),
+        ({"Description": "ELB app/shop/50dc6c495c0c9188"}, False),
+        ({"Description": "RDSNetworkInterface"}, False),
+        ({"Description": "RDSNetworkInterface", "Attachment": {"InstanceOwnerId": "amazon-rds"}}, False),
+        ({"Description": "RDSNetworkInterface", "RequesterManaged": True}, True),
+        ({"Description": TASK, "RequesterManaged": True, "Attachment": {"InstanceOwnerId": "210987654321"}}, True),
+        ({"Description": TASK, "RequesterManaged": True, "Attachment": {"InstanceId": "i-1", "DeviceIndex": 1}}, False),
         ({"Description": "aws-K8S-i-web"}, False),
         ({"Description": "mine"}, False),
         ({}, False),
@@ -278,6 +299,46 @@ def test_an_interface_told_twice_is_one() -> None:
 )
 def test_what_cannot_be_attached_to_anything_else(more: dict[str, Any], fixed: bool) -> None:  # noqa: FBT001 - a table's column
     assert row({"NetworkInterfaceId": "eni-1"} | more)["fixed"] is fixed
+
+
+WEBS_NAME = {"resource_type": "instance", "resource_name": "web-1", "service_name": "ec2"}
+TASKS_NAME = {
+    "resource_type": "ecs_task",
+    "resource_name": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+    "service_name": "ecs",
+}
+BALANCERS_NAME = {
+    "resource_type": "application_load_balancer",
+    "resource_name": "shop",
+    "service_name": "elasticloadbalancing",
+}
+
+
+@pytest.mark.parametrize(
+    ("description", "attachment", "expected"),
+    [
+        (TASK, {"InstanceId": "i-web"}, TASKS_NAME | {"instance_id": "i-web", "instance_name": "web-1"}),
+        (
+            TASK,
+            {"InstanceId": "i-web", "InstanceOwnerId": "012345678901"},
+            TASKS_NAME | {"instance_id": "i-web", "machine_type": "m7g.large"},
+        ),
+        (TASK, {"InstanceOwnerId": "210987654321"}, TASKS_NAME | {"instance_id": None, "instance_name": None}),
+        (BALANCER, {"InstanceId": "i-web"}, WEBS_NAME),
+        (BALANCER, {"InstanceId": "i-web", "InstanceOwnerId": "012345678901"}, WEBS_NAME),
+        (BALANCER, {"InstanceId": "i-far", "InstanceOwnerId": "210987654321"}, BALANCERS_NAME),
+        (BALANCER, {"InstanceOwnerId": "amazon-elb"}, BALANCERS_NAME | {"instance_id": None}),
+        (BALANCER, {}, BALANCERS_NAME | {"instance_id": None}),
+    ],
+    ids=str,
+)
+def test_what_a_description_tells_of_an_attached_interface(
+    description: str, attachment: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """A task on an instance keeps its own name; a service's Description counts where no own instance stands behind."""
+    interface = {"NetworkInterfaceId": "eni-1", "OwnerId": "012345678901", "Description": description}
+    found = row(interface | {"Attachment": attachment})
+    assert {key: found[key] for key in expected} == expected
 
 
 def tags(**values: str) -> list[dict[str, str]]:

@@ -12,22 +12,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event, Thread
+from threading import enumerate as enumerate_threads
+from time import monotonic
 from typing import Any
 
 import boto3
+import polars as pl
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 from mypy_boto3_ec2 import EC2Client
 
 from exporter.enrich import calls as calls_module
+from exporter.enrich import ec2 as ec2_module
 from exporter.enrich.accounts import Account, Known
 from exporter.enrich.budget import Budget
 from exporter.enrich.calls import Calls, Question
 from exporter.enrich.ec2 import QUESTIONS, Inventory, Scope, describe
 from exporter.enrich.ends import enrich
-from exporter.enrich.history import Changes, History
-from exporter.enrich.inventory import Snapshot
+from exporter.enrich.history import Changes, History, folded
+from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot
 from exporter.enrich.oddities import Oddities
 from exporter.enrich.owners import Owners
 from exporter.errors import ConfigError, Fault, InventoryError, LedgerError, Stopped
@@ -87,9 +91,15 @@ def ask(ec2: EC2Client, metrics: Metrics, stop: Event | None = None, oddities: O
 
 
 def answer(stub: Stubber, **items: list[dict[str, Any]]) -> None:
-    """Queues one page for each question, with these items, else none."""
+    """Queues one page for each question, with these items, else none; where there is no interface, for two of them."""
     for operation, key in ITEMS.items():
-        stub.add_response(operation, {key: items.get(operation, [])}, FIRST_PAGE)
+        if items.get("describe_network_interfaces") or operation in ("describe_network_interfaces", "describe_vpcs"):
+            stub.add_response(operation, {key: items.get(operation, [])}, FIRST_PAGE)
+
+
+def some(operation: str) -> list[dict[str, Any]]:
+    """An interface; nothing of all else."""
+    return [{"NetworkInterfaceId": "eni-0", "VpcId": "vpc-0"}] if operation == "describe_network_interfaces" else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +213,7 @@ def test_an_account_in_moto(ec2: EC2Client, metrics: Metrics) -> None:
         "resource_name": "web-1",
         "cluster_name": None,
         "tags": '{"team":"shop"}',
-        "fixed": True,
+        "fixed": False,  # made beforehand: it may outlive the instance
     }
     database = row(found, made.extra)
     assert (database["resource_type"], database["service_name"], database["tags"]) == (
@@ -295,7 +305,7 @@ def test_when_it_was_taken_by_the_dates_of_the_answers(
     with Stubber(ec2) as stub:
         for operation, key in ITEMS.items():
             date = first if operation == "describe_network_interfaces" else last
-            stub.add_response(operation, {key: [], **dated(date)}, FIRST_PAGE)
+            stub.add_response(operation, {key: some(operation), **dated(date)}, FIRST_PAGE)
         found = ask(ec2, metrics)
     assert f"{found.taken:%H:%M:%S} {found.answered:%H:%M:%S}" == times
     assert found.taken.tzinfo is UTC
@@ -309,7 +319,7 @@ def test_a_clock_that_is_wrong_is_told(
     ec2 = client()
     with Stubber(ec2) as stub:
         for operation, key in ITEMS.items():
-            stub.add_response(operation, {key: [], **dated(f"Sat, 31 Jan 2026 {date} GMT")}, FIRST_PAGE)
+            stub.add_response(operation, {key: some(operation), **dated(f"Sat, 31 Jan 2026 {date} GMT")}, FIRST_PAGE)
         ask(ec2, metrics)
     assert metrics.value("inventory_oddities_total", kind="clock") == 1
     assert f"this machine's clock is {told} AWS's: set it" in caplog.text
@@ -376,7 +386,7 @@ def test_what_joins_vpcs_is_done_without_where_ec2_refuses_it(
                 if question.optional:
                     stub.add_client_error(question.operation, code, "no", 403)
                 else:
-                    stub.add_response(question.operation, {question.items: []}, FIRST_PAGE)
+                    stub.add_response(question.operation, {question.items: some(question.operation)}, FIRST_PAGE)
             found = ask(ec2, metrics, oddities=oddities)
             assert found.links == ()
         stub.assert_no_pending_responses()
@@ -412,13 +422,17 @@ def test_what_passes_is_asked_again(code: str, status: int, metrics: Metrics) ->
     assert metrics.value("retries_total", policy="inventory") == 1
 
 
-def test_a_wait_ends_when_the_program_stops(metrics: Metrics) -> None:
+def test_a_wait_ends_when_the_program_stops(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stops while the first answer, a throttle, is on its way; the wait would last a minute."""
+    monkeypatch.setattr(calls_module, "INVENTORY", replace(INVENTORY, first_wait=60, longest_wait=60))
     ec2, stop = client(), Event()
-    stop.set()
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_network_interfaces", "RequestLimitExceeded", "wait", 503)
-        with pytest.raises(Stopped):
+        ec2.meta.events.register("after-call.ec2", lambda **_: stop.set())
+        with pytest.raises(Stopped, match=r"^stopped while waiting to retry \(inventory\)$"):
             ask(ec2, metrics, stop)
+        stub.assert_no_pending_responses()
+    assert metrics.value("retries_total", policy="inventory") == 1
 
 
 @pytest.mark.parametrize(
@@ -428,7 +442,7 @@ def test_a_refusal_names_the_permission_and_is_not_retried(question: Question, m
     ec2 = client()
     with Stubber(ec2) as stub:
         for before in QUESTIONS[: QUESTIONS.index(question)]:
-            stub.add_response(before.operation, {before.items: []}, FIRST_PAGE)
+            stub.add_response(before.operation, {before.items: some(before.operation)}, FIRST_PAGE)
         stub.add_client_error(question.operation, "UnauthorizedOperation", "You are not authorized", 403)
         with pytest.raises(InventoryError) as caught:
             ask(ec2, metrics)
@@ -437,6 +451,16 @@ def test_a_refusal_names_the_permission_and_is_not_retried(question: Question, m
     assert "You are not authorized" in text
     assert question.permission in text
     assert metrics.value("retries_total", policy="inventory") == 0
+
+
+def test_a_region_without_interfaces_takes_two_calls(metrics: Metrics) -> None:
+    """Most regions of an organization are empty; its VPCs' ranges still count as inside."""
+    ec2 = client()
+    with Stubber(ec2) as stub:
+        answer(stub, describe_vpcs=[{"VpcId": "vpc-a", "CidrBlock": "10.0.0.0/16"}])
+        found = ask(ec2, metrics)
+        stub.assert_no_pending_responses()
+    assert (found.owners.height, found.networks) == (0, (("vpc-a", "10.0.0.0/16"),))
 
 
 def test_the_permissions_are_those_of_the_calls() -> None:
@@ -448,7 +472,7 @@ def test_a_throttle_slows_the_scope_down_and_no_other(metrics: Metrics) -> None:
     ec2, budget = client(), Budget(10_000)
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_network_interfaces", "RequestLimitExceeded", "wait", 503)
-        answer(stub)
+        answer(stub, describe_network_interfaces=some("describe_network_interfaces"))
         describe(ec2, SCOPE, calls(metrics, budget=budget), tag_keys=(), oddities=Oddities(metrics))
     assert budget.rate("999999999999 us-east-1") == 5000 + 7 * 50  # halved, and seven answers
     assert budget.rate("us-east-1") == 10_000
@@ -467,7 +491,10 @@ class Clock:
 class Rig:
     """An inventory over clients that the test stubs, one a scope."""
 
-    def __init__(self, metrics: Metrics, scopes: Sequence[tuple[str | None, str]]) -> None:
+    def __init__(
+        self, metrics: Metrics, scopes: Sequence[tuple[str | None, str]], history: History | None = None
+    ) -> None:
+        self.history = history or History.empty()
         self.metrics, self.clock, self.stop = metrics, Clock(), Event()
         self.clients = {scope: client(scope[1]) for scope in scopes}
         ids = tuple(dict.fromkeys(id_ for id_, _ in scopes))
@@ -481,7 +508,7 @@ class Rig:
         """An inventory whose history nobody keeps but the test."""
         oddities = Oddities(self.metrics)
         owners = Owners(
-            History.empty(),
+            self.history,
             self._write,
             gap=timedelta(hours=1),
             remember=timedelta(days=30),
@@ -836,6 +863,65 @@ def test_flows_do_not_wait_for_a_scope_that_fails(metrics: Metrics) -> None:
         rig.inventory.reach(TAKEN + timedelta(seconds=400))
     assert metrics.value("inventory_refreshes_total", outcome="ok") == 2
     assert [rig.time("us-east-1"), rig.time("eu-west-1")] == [TAKEN.timestamp() + 499] * 2
+
+
+def test_a_scope_that_hangs_holds_up_neither_flows_nor_what_others_told(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ec2_module, "PATIENCE", 1.0)
+    monkeypatch.setattr(ec2_module, "TOGETHER", 0.1)
+    rig, go_on = Rig(metrics, BOTH), Event()
+
+    def hang(**_: object) -> None:
+        assert go_on.wait(30)
+
+    with rig.stubbed() as (east, west):
+        answer(east, **eni("eni-e", "10.0.0.1"))
+        answer(west, **eni("eni-w", "10.0.0.2"))
+        rig.inventory.refresh()
+        rig.after(300)
+        events = rig.clients[BOTH[1]].meta.events
+        events.register("before-parameter-build.ec2.DescribeNetworkInterfaces", hang)
+        answer(east, **eni("eni-e", "10.0.0.1"))
+        answer(west, **eni("eni-w", "10.0.0.2"))
+        begun = monotonic()
+        rig.inventory.reach(TAKEN + timedelta(seconds=200))
+        waited = monotonic() - begun
+        rig.inventory.reach(TAKEN + timedelta(seconds=200))  # what was waited for in vain is not waited for again
+        again = monotonic() - begun - waited
+        assert waited < 5
+        assert again < 0.5
+        assert [rig.owner(each, 100, 200) for each in ("10.0.0.1", "10.0.0.2")] == ["eni-e", None]
+        go_on.set()
+        for each in [thread for thread in enumerate_threads() if thread.name == "reach"]:
+            each.join(30)
+    assert [rig.owner(each, 100, 200) for each in ("10.0.0.1", "10.0.0.2")] == ["eni-e", "eni-w"]
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_after_a_restart_one_account_that_is_ill_holds_up_no_other(
+    remembers: bool,  # noqa: FBT001 - a table's column
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is remembered of it counts as its answer; where nothing is, it is waited for."""
+    monkeypatch.setattr(calls_module, "INVENTORY", replace(INVENTORY, first_wait=0.01, give_up_after=0.01))
+    before = Snapshot(
+        pl.DataFrame([{"interface_id": "eni-w", "vpc_id": "vpc-a"}], schema=OWNERS),
+        pl.DataFrame([("vpc-a", "10.0.0.2", 0, "primary")], schema=ADDRESSES, orient="row"),
+        (),
+        TAKEN - timedelta(hours=1),
+    )
+    rig = Rig(metrics, BOTH, folded([("eu-west-1", before)] if remembers else [], 3600))
+    with rig.stubbed() as (east, west):
+        answer(east, **eni("eni-e", "10.0.0.1"))
+        for _ in range(100):
+            west.add_client_error("describe_network_interfaces", "InternalError", "ill", 500)
+        assert rig.inventory.refresh() is False
+    known = [("eni-e", "us-east-1"), ("eni-w", None)]
+    found = rig.inventory.current()
+    shown = None if found is None else set(found.owners.select("interface_id", "region").rows())
+    assert shown == (set(known) if remembers else None)
 
 
 def test_the_minute_counts_from_the_end_of_an_asking(metrics: Metrics) -> None:

@@ -311,6 +311,21 @@ def test_a_snapshot_that_is_not_newer_is_refused() -> None:
     }
 
 
+def test_what_records_proved_stays_their_interfaces_where_the_history_begins_anew() -> None:
+    """After a clock that jumped back the numbers are given out anew, in another order."""
+    a, b = interface("a", "10.0.0.5"), interface("b", "10.0.0.6")
+    before = folded([("r", shot("10:00:00", a, b))], GAP)
+    view = before.view()
+    own: dict[str, list[str | None]] = {"interface_id": ["a"], "srcaddr": ["10.0.0.5"], "dstaddr": ["10.0.0.77"]}
+    named(view, own, (at("10:30:00"), at("10:35:00")))
+    anew, _ = before.without_scope("r")
+    anew, _ = anew.after("r", shot("09:00:00", b, a), GAP)
+    anew, changes = anew.seeing(view)
+    assert changes.rows["interface"]["id"].to_list() == ["a"]
+    for address, expected in (("10.0.0.5", [("a", None)]), ("10.0.0.6", [None])):
+        assert named(anew.view(), seen_by_watch(address), (at("10:31:00"), at("10:32:00"))) == expected
+
+
 PREFIXES = (
     interface("pods", "10.0.0.8", "10.0.1.16/28", "2600:1f18:0:1:a::/80", attached="09:00:00", instance="i-node"),
     interface("other", "10.0.0.9", "10.0.1.32/28", attached="09:00:00", instance="i-other"),
@@ -347,28 +362,41 @@ def test_an_address_that_was_single_and_is_in_a_prefix_later() -> None:
 
 OVERLAPS = (
     WATCH,
+    interface("node", "10.7.1.1", "100.64.1.16/28", vpc="vpc-d"),
+    interface("single", "10.7.0.61", "100.64.1.20", "100.64.9.9", vpc="vpc-c"),
+    interface("alone", "10.9.1.1", "100.64.2.20", vpc="vpc-b"),
+    interface("prefix", "10.9.1.2", "100.64.2.16/28", "100.64.3.16/28", vpc="vpc-b"),
     interface("in-b", "10.0.0.60", vpc="vpc-b"),
     interface("in-c", "10.7.0.60", vpc="vpc-c"),
     interface("in-d", "10.0.0.60", vpc="vpc-d"),
     interface("c-twin-b", "10.9.0.1", vpc="vpc-b"),
     interface("c-twin-d", "10.9.0.1", vpc="vpc-d"),
-    interface("only-d", "10.9.0.9", vpc="vpc-d"),
+    interface("only-d", "10.9.0.9", "10.0.0.61", vpc="vpc-d"),
+    interface("lonely", "192.168.0.1", "10.7.0.77", vpc="vpc-e"),
     interface("from-c", "10.7.0.99", vpc="vpc-c"),
 )
 LINKS = (("pcx-1", "vpc-a"), ("pcx-1", "vpc-c"), ("tgw-1", "vpc-c"), ("tgw-1", "vpc-b"))
-REACHED: dict[str, tuple[str, str, str | None, str]] = {
+REACHED: dict[str, tuple[str | None, str, str | None, str]] = {
     "a peered VPC": ("watch", "10.7.0.60", "in-c", "reachable"),
     "in a's own range nobody else's address counts": ("watch", "10.0.0.60", None, "ambiguous"),
     "two VPCs have it, one is attached to the same transit gateway": ("from-c", "10.9.0.1", "c-twin-b", "reachable"),
     "two VPCs have it, neither is reached": ("watch", "10.9.0.1", None, "ambiguous"),
     "one VPC in all has it": ("watch", "10.9.0.9", "only-d", "unique"),
+    "single in the peered VPC, in a prefix in a strange one": ("watch", "100.64.1.20", "single", "reachable"),
+    "the same from where neither is reached: two places": ("lonely", "100.64.1.20", None, "ambiguous"),
+    "single, and in a prefix of another interface of the same VPC": ("lonely", "100.64.2.20", "alone", "unique"),
+    "in a prefix of the only VPC": ("lonely", "100.64.3.20", "prefix", "unique"),
+    "in the ranges of three VPCs, the record's place unknown": (None, "10.0.0.60", None, "ambiguous"),
+    "in the ranges of three VPCs, one has it, the record's place unknown": (None, "10.0.0.61", None, "ambiguous"),
+    "in the ranges of another VPC than the one that has it": (None, "10.7.0.77", None, "ambiguous"),
+    "in no VPC's ranges, one has it, the record's place unknown": (None, "10.9.0.9", "only-d", "unique"),
     "nobody has it": ("watch", "10.8.0.1", None, "unknown"),
     "in the own VPC": ("from-c", "10.7.0.60", "in-c", "own_vpc"),
 }
 
 
 @pytest.mark.parametrize(("reporter", "address", "expected", "how"), REACHED.values(), ids=REACHED)
-def test_overlapping_private_ranges(reporter: str, address: str, expected: str | None, how: str) -> None:
+def test_overlapping_private_ranges(reporter: str | None, address: str, expected: str | None, how: str) -> None:
     series = folded([("r", shot(clock, *OVERLAPS, links=LINKS)) for clock in ("10:00:00", "10:05:00")], GAP)
     view = series.view()
     columns: dict[str, list[str | None]] = {"interface_id": [reporter], "srcaddr": [None], "dstaddr": [address]}
@@ -377,6 +405,79 @@ def test_overlapping_private_ranges(reporter: str, address: str, expected: str |
     (row,) = found.frame["destination_owner"].to_list()
     assert (None if row is None else view.owners["interface_id"][row]) == expected
     assert metrics.value("ends_total", end="destination", resolved=how) == 1
+
+
+def test_a_link_says_nothing_of_the_time_before_it_was_seen() -> None:
+    """Vpc-a was peered with c, and is with b: a late flow of before is nobody's, and one of a scope that is ill too."""
+    moved = (("pcx-2", "vpc-a"), ("pcx-2", "vpc-b"))
+    both = (interface("in-b", "10.9.0.1", vpc="vpc-b"), interface("in-c", "10.9.0.1", vpc="vpc-c"))
+    series = folded(
+        [("r", shot(clock, WATCH, *both, links=LINKS[:2])) for clock in ("10:00:00", "10:05:00")]
+        + [("r", shot(clock, WATCH, *both, links=moved)) for clock in ("10:10:00", "10:15:00")],
+        GAP,
+    )
+    view = series.view()
+    for start, expected in (("10:02:00", None), ("10:08:00", None), ("10:12:00", ("in-b", None))):
+        assert named(view, seen_by_watch("10.9.0.1"), (at(start), at(start))) == [expected]
+    far = shot("11:30:00", interface("far", "10.7.5.1", vpc="vpc-c"))
+    later, _ = series.after("other", far, GAP)
+    assert named(later.view(), seen_by_watch("10.9.0.1"), (at("10:12:00"), at("10:12:00"))) == [None]
+
+
+def test_an_interface_that_outlives_its_instance() -> None:
+    """It is attached as the first one of two instances, one after the other: neither is the other's."""
+    times = ("10:00:00", "10:05:00")
+    first = [
+        shot(clock, WATCH, interface("kept", "10.0.0.7", attached="09:00:00", instance="i-1", fixed=False))
+        for clock in times
+    ]
+    view = folded([("r", each) for each in first], GAP).view()
+    own: dict[str, list[str | None]] = {"interface_id": ["kept"], "srcaddr": ["10.0.0.77"], "dstaddr": ["10.0.0.7"]}
+    assert named(view, own, (at("10:20:00"), at("10:21:00"))) == [("kept", None)]
+    second = [shot("10:30:00", WATCH, interface("kept", "10.0.0.7", attached="10:15:00", instance="i-2"))]
+    view = folded([("r", each) for each in (first + second)[2:]], GAP).view()
+    assert named(view, own, (at("10:10:00"), at("10:11:00"))) == [("kept", None)], "before it was attached"
+    assert named(view, own, (at("10:16:00"), at("10:21:00"))) == [("kept", "i-2")]
+
+
+def test_names_are_those_of_the_newest_answer() -> None:
+    """Also of an interface that one answer lacked."""
+    web = interface("web", "10.0.0.5", attached="09:00:00", instance="i-1")
+
+    def shown(clock: str, name: str, *there: dict[str, Any]) -> Snapshot:
+        made = shot(clock, WATCH, *there)
+        return replace(made, owners=made.owners.with_columns(instance_name=pl.lit(name)))
+
+    answers = [shown("10:00:00", "old", web), shown("10:05:00", "old"), shown("10:10:00", "new", web)]
+    view = folded([("r", each) for each in answers], GAP).view()
+    found = enrich(timed(seen_by_watch("10.0.0.5"), [(at("10:02:00"), at("10:03:00"))]), view, Metrics())
+    (row,) = found.frame["destination_owner"].to_list()
+    assert view.owners["instance_name"][row] == "new"
+
+
+def test_a_pause_adds_no_rows_for_what_was_never_sure() -> None:
+    """One answer an hour, as `once` by a timer gives: what may come and go is never sure, and one row is kept of it."""
+    there = interface("steady", "10.0.0.1", "10.0.0.50", public="54.0.0.1", attached="01:00:00", instance="i-steady")
+    series = folded([("r", shot(f"{hour:02}:00:00", there)) for hour in range(2, 20)], GAP)
+    assert series.holding.height == 3
+    assert series.workload.height == 1
+
+
+def test_what_a_record_proves_goes_before_what_is_assumed() -> None:
+    first = interface("a", "10.0.0.5")
+    second = interface("b", "10.0.0.5")
+    series = folded(
+        [("r", shot(clock, WATCH, first)) for clock in ("10:00:00", "10:05:00")]
+        + [("r", shot(clock, WATCH, second)) for clock in ("11:00:00", "11:05:00")],
+        GAP,
+        assume=1200,
+    )
+    view = series.view()
+    assert named(view, seen_by_watch("10.0.0.5"), (at("10:20:00"), at("10:21:00"))) == [("a", None)], "as is assumed"
+    own: dict[str, list[str | None]] = {"interface_id": ["b"], "srcaddr": ["10.0.0.77"], "dstaddr": ["10.0.0.5"]}
+    assert named(view, own, (at("10:20:00"), at("10:23:00"))) == [("b", None)]
+    assert named(view, seen_by_watch("10.0.0.5"), (at("10:21:30"), at("10:21:40"))) == [("b", None)]
+    assert named(view, seen_by_watch("10.0.0.5"), (at("10:06:30"), at("10:07:00"))) == [("a", None)]
 
 
 def test_two_accounts_that_see_one_interface_tell_it_once() -> None:
@@ -390,7 +491,8 @@ def test_two_accounts_that_see_one_interface_tell_it_once() -> None:
         series = folded([both[each] for each in order], GAP)
         view = series.view()
         assert view.index.conflicts == 0
-        row = view.index.rows(*(np.array([each]) for each in (view.index.interfaces["shared"], 0, 0)))
+        ten = int(ours.taken.timestamp())
+        row = view.index.rows(*(np.array([each]) for each in (view.index.interfaces["shared"], ten, ten)))
         assert view.owners["instance_name"][int(row[0])] == "ours"
 
 

@@ -40,7 +40,7 @@ DESCRIPTIONS: tuple[tuple[str, str | None, str, str, str | None], ...] = (
     ("Route 53 Resolver: rslvr-in-0a1b:rni-0c2d", None, "resolver_endpoint", "route53resolver", "rslvr-in-0a1b"),
     ("Route 53 Resolver: rslvr-out-0a1b:rni-0c2d", None, "resolver_endpoint", "route53resolver", "rslvr-out-0a1b"),
     ("Amazon MQ network interface for broker b-0a1b-22", None, "broker", "mq", "b-0a1b-22"),
-    ("ES search-prod", None, "search_domain", "es", "search-prod"),
+    ("ES search-prod", "amazon-elasticsearch", "search_domain", "es", "search-prod"),
     ("CloudHSM Managed Interface", None, "hsm", "cloudhsm", None),
     ("AWS ElasticMapReduce - j-0A1B2C", None, "emr_cluster", "elasticmapreduce", "j-0A1B2C"),
     ("AWS created network interface for directory d-90671a", None, "directory", "ds", "d-90671a"),
@@ -107,6 +107,8 @@ UNKNOWN: tuple[tuple[str, str | None], ...] = (
     ("ELB of the old team", "AIDAEXAMPLE"),
     ("ElastiCache experiment", None),
     ("ES test cluster of Joe", None),
+    ("ES data-1", "AIDAEXAMPLE"),
+    ("ES data-1", None),
     ("was RDSNetworkInterface", None),
     ("RDSNetworkInterface\n", None),
     ("Interface for NAT Gateway", None),
@@ -147,8 +149,11 @@ def test_not_in_the_table(description: str, requester: str | None) -> None:
     assert behind(description, requester, "interface", on_instance=False) is None
 
 
-def test_an_interface_of_an_instance_is_managed_only_for_kubernetes() -> None:
+def test_an_interface_of_an_instance_is_managed_only_for_kubernetes_and_tasks() -> None:
     assert behind("ELB app/shop/50dc6c495c0c9188", None, "interface", on_instance=True) is None
+    found = behind(f"arn:aws:ecs:us-east-1:012345678901:attachment/{UUID}", None, "interface", on_instance=True)
+    assert found is not None
+    assert (found[0].resource_type, found[0].service, found[1]) == ("ecs_task", "ecs", UUID)
     for description, interface_type in (("aws-K8S-i-0a1b2c3d", "interface"), ("aws-k8s-trunk-eni", "trunk")):
         found = behind(description, None, interface_type, on_instance=True)
         assert found is not None

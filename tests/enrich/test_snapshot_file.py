@@ -143,6 +143,13 @@ def test_back_as_it_was(original: Snapshot, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["inventory.json"]
 
 
+def test_what_could_not_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "inventory.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        save(FULL, tmp_path / "inventory.json")
+    assert [each.name for each in tmp_path.iterdir()] == ["inventory.json"]
+
+
 def test_what_is_written(tmp_path: Path) -> None:
     save(FULL, tmp_path / "inventory.json")
     assert json.loads((tmp_path / "inventory.json").read_text(encoding="utf-8")) == WRITTEN
