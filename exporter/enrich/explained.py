@@ -190,9 +190,7 @@ class _Reasons:
             and self._index.covered(self._asked.key)[0] > self._index.inside(places[0], self._asked.key)[0]
         ):
             known = self._vpcs.get(places[0], "no VPC")
-            return (
-                f"known in {known}, but it lies in another VPC's ranges, and may be somebody's there who is not known"
-            )
+            return f"known in {known}, but it lies in another VPC's ranges: it may be somebody's there"
         if len(places) == 1:
             return self._in(places[0], "")
         if not places:

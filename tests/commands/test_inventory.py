@@ -300,7 +300,7 @@ EXPLAINED: dict[str, tuple[tuple[str, ...], str, dict[str, str], str, str | None
             "public": NO_PUBLIC,
             "interface": NO_REPORTER,
             "reachable": "vpc-a reaches vpc-b: nobody was ever seen with it there",
-            "unique": "it lies in the ranges of 2 VPCs, and may be somebody's there who is not known",
+            "unique": "known in vpc-c, but it lies in another VPC's ranges: it may be somebody's there",
         },
         "ambiguous: nobody: it may be several, or its place is not known",
         None,
