@@ -7,6 +7,7 @@ same ranges, and their secondary addresses pass from one to the next between sna
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.traffic import START, Sample
 from exporter.enrich.history import History, View
 from exporter.enrich.history_store import StoredHistory
 from exporter.enrich.index import Kind
-from exporter.enrich.inventory import OWNERS, Snapshot, merge
+from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot, pairs_of
 from exporter.enrich.oddities import Oddities
 from exporter.enrich.owners import Owners
 from exporter.enrich.snapshot_file import load
@@ -65,6 +66,28 @@ def others(turn: int) -> Snapshot:
     ranges = [f"10.{vpc % RANGES // 64}.{vpc % RANGES % 64 * 4}.0/22" for vpc in range(VPCS)]
     networks = tuple((f"vpc-{vpc}", text) for vpc, text in enumerate(ranges))
     return Snapshot(owners, addresses, networks, START)
+
+
+def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """Snapshots (at least one) of regions or accounts as one; the first row of an interface counts."""
+    owners = pl.concat([snapshot.owners for snapshot in snapshots])
+    owners = owners.unique("interface_id", keep="first", maintain_order=True)
+    rows = owners.select("interface_id").with_row_index("owner")
+    addresses = pl.concat([_by_interface(snapshot) for snapshot in snapshots])
+    addresses = addresses.join(rows, on="interface_id", how="left", maintain_order="left").select(*ADDRESSES)
+    return Snapshot(
+        owners=owners,
+        addresses=addresses.unique(maintain_order=True),
+        networks=pairs_of(pair for snapshot in snapshots for pair in snapshot.networks),
+        taken=min(snapshot.taken for snapshot in snapshots),
+        links=pairs_of(pair for snapshot in snapshots for pair in snapshot.links),
+    )
+
+
+def _by_interface(snapshot: Snapshot) -> pl.DataFrame:
+    """The snapshot's addresses with the interface's id in place of its row."""
+    ids = snapshot.owners["interface_id"].gather(snapshot.addresses["owner"])
+    return snapshot.addresses.drop("owner").with_columns(interface_id=ids)
 
 
 @dataclass(frozen=True, slots=True)

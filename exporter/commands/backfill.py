@@ -17,7 +17,7 @@ from exporter.backfill import SHOWN, Backfill, Part, Progress, Unknown, count
 from exporter.clients import Clients
 from exporter.commands.backfill_shown import estimated, shown
 from exporter.commands.listing import counted, say
-from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
+from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded, time_of
 from exporter.config import Config, S3Source
 from exporter.errors import LedgerError, Stopped
 from exporter.flow import S3Object
@@ -33,19 +33,6 @@ log = logging.getLogger("exporter")
 
 _TOLD_EVERY = 100_000
 """Objects after which a dry run says how far it is."""
-
-_EXPECTED = "expected a time from 2015 to 2099 such as 2026-03-01 or 2026-03-01T06:00:00Z"
-
-
-def _time(text: str) -> datetime:
-    """A time as source.s3[].start takes it: without a zone it is UTC, a date is its midnight."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(_EXPECTED) from None
-    if not 2015 <= time.year <= 2099:  # noqa: PLR2004 - as the text says
-        raise typer.BadParameter(_EXPECTED)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _shown(time: datetime) -> str:
@@ -66,11 +53,11 @@ def _each(pattern: str, expected: str) -> Callable[[list[str] | None], list[str]
 
 Since = Annotated[
     datetime,
-    typer.Option("--from", metavar="TIME", parser=_time, help="The first moment: 2026-03-01 or 2026-03-01T06:00."),
+    typer.Option("--from", metavar="TIME", parser=time_of, help="The first moment: 2026-03-01 or 2026-03-01T06:00."),
 ]
 Until = Annotated[
     datetime | None,
-    typer.Option("--to", metavar="TIME", parser=_time, help="The moment to stop before; now, where it is left out."),
+    typer.Option("--to", metavar="TIME", parser=time_of, help="The moment to stop before; now, where it is left out."),
 ]
 Accounts = Annotated[
     list[str] | None,

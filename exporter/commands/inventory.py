@@ -9,7 +9,7 @@ import typer
 
 from exporter.commands.inventory_shown import show_address, show_all, show_reasons
 from exporter.commands.listing import counted, say
-from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
+from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded, time_of
 from exporter.config import Config
 from exporter.enrich import exported, snapshot_file
 from exporter.enrich.addresses import Keys, keys_of_texts
@@ -30,19 +30,6 @@ inventory = typer.Typer(
     rich_markup_mode=None,
 )
 
-_TIME_IS = "expected a time from 2015 to 2099 such as 2026-03-01T06:00:00Z or 2026-03-01"
-
-
-def _time(text: str) -> datetime:
-    """Without a zone it is UTC, a date is its midnight."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(_TIME_IS) from None
-    if not 2015 <= time.year <= 2099:  # noqa: PLR2004 - as the text says
-        raise typer.BadParameter(_TIME_IS)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
 
 def _address(text: str) -> str:
     """An address as it was given; BadParameter for what is none."""
@@ -56,7 +43,7 @@ def _address(text: str) -> str:
 Vpc = Annotated[str | None, typer.Option("--vpc", metavar="ID", help="The VPC that it is in.")]
 AtTime = Annotated[
     datetime | None,
-    typer.Option("--at", metavar="TIME", parser=_time, help="2026-03-01T06:00:00Z; UTC where it has no zone."),
+    typer.Option("--at", metavar="TIME", parser=time_of, help="2026-03-01T06:00:00Z; UTC where it has no zone."),
 ]
 
 

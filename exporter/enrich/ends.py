@@ -94,11 +94,6 @@ class Known(Protocol):
         """The look-ups; its rows are rows of `owners`."""
         ...  # pragma: no cover
 
-    @property
-    def networks(self) -> tuple[tuple[str, str], ...]:
-        """The CIDR blocks of VPCs, each behind its VPC's id."""
-        ...  # pragma: no cover
-
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -173,7 +168,7 @@ def enrich(batch: Batch, known: Known | None, metrics: Metrics) -> Batch:
     index, keys = known.index, keys_of(batch.addresses)
     slots = index.slots(keys)
     owned = np.logical_or.reduce([index.owned[slot] for slot in slots])
-    names = locality(batch.addresses, tuple(sorted({network for _, network in known.networks})), owned)
+    names = locality(batch.addresses, index.networks, owned)
     _, reporter = _looked_up(batch.frame, _existing(batch.frame, ("interface_id",)), index.interfaces)
     first, last = window(batch.frame)
     _learn(index, codes, reporter, first + LATE, last - LATE)

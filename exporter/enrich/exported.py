@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from exporter.enrich.addresses import Integers, Keys, halves, joined
-from exporter.enrich.history import FILE, Changes, History
+from exporter.enrich.history import FILE, FOREIGN, OF_FILE, Changes, History, pairs_in
 from exporter.enrich.index import Index, Kind
-from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot, pairs_of
+from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot
 from exporter.enrich.remembered import KINDS, text_of
 from exporter.errors import InventoryError
 
@@ -28,7 +28,7 @@ def newest(history: History) -> Snapshot:
 
     `taken` is when the first of them was asked; by `answered` all had answered.
     """
-    scopes = history.scope.filter(~pl.col("name").str.starts_with(FILE))
+    scopes = history.scope.filter(~OF_FILE)
     if not scopes.height:
         raise InventoryError("no account and region has answered yet: `run` and `once` ask; imports need --at TIME")
     live = pl.col("last").is_null() & pl.col("scope").is_in(scopes["number"].implode())
@@ -36,7 +36,7 @@ def newest(history: History) -> Snapshot:
     workload = (
         history.workload.filter(live)
         .join(scopes.select(scope="number", name="name"), on="scope", how="left", maintain_order="left")
-        .with_columns(foreign=~pl.col("name").str.starts_with(pl.col("account_id").fill_null("?")))
+        .with_columns(foreign=FOREIGN)
         .sort("interface", "foreign", "name")
         .unique("interface", keep="first", maintain_order=True)
     )
@@ -48,9 +48,9 @@ def newest(history: History) -> Snapshot:
     return Snapshot(
         owners=workload.select(*OWNERS),
         addresses=_addresses(held),
-        networks=_pairs(scopes["networks"]),
+        networks=pairs_in(scopes["networks"]),
         taken=_moment(min(scopes["taken"].to_list())),
-        links=_pairs(scopes["links"]),
+        links=pairs_in(scopes["links"]),
         answered=_moment(max([*scopes["taken"].to_list(), *seen])),
     )
 
@@ -80,7 +80,7 @@ def surely(history: History, moment: datetime) -> Snapshot:
         addresses=_addresses(held_then),
         networks=view.networks,
         taken=_moment(second),
-        links=_pairs(history.scope["links"]),
+        links=pairs_in(history.scope["links"]),
     )
 
 
@@ -129,10 +129,6 @@ def _slots(index: Index, places: Integers) -> tuple[Keys, Integers]:
     bits = np.concatenate([np.full(len(table), each) for each, table, _ in index.tables])
     slot = np.searchsorted(index.place_key(np.arange(len(keys)), 0), places, side="right") - 1
     return keys[slot], bits[slot]
-
-
-def _pairs(column: pl.Series) -> tuple[tuple[str, str], ...]:
-    return pairs_of((first, second) for pairs in column.to_list() for first, second in pairs or ())
 
 
 def _moment(seconds: int) -> datetime:

@@ -32,6 +32,12 @@ FILE = "~ file "
 history, where neither is its owner's.
 """
 
+OF_FILE = pl.col("name").str.starts_with(FILE)
+"""Whether a scope is a file's."""
+
+FOREIGN = ~pl.col("name").str.starts_with(pl.col("account_id").fill_null("?"))
+"""Whether the scope of a row of owners is not known to be its own account's: in a shared subnet others see it too."""
+
 TABLES: dict[str, dict[str, Any]] = {
     "scope": {
         "number": pl.UInt32,
@@ -151,7 +157,7 @@ class History:
         moment = _Moment(scope, before, answered, unbroken=before is not None and taken - before <= gap)
         return replace(
             self,
-            scope=_replaced(self.scope, changes, "scope"),
+            scope=_replaced(self.scope, changes.rows["scope"]),
             interface=interface,
             workload=_workloads(self.workload, snapshot, numbers, moment, changes),
             holding=_holdings(self.holding, snapshot, numbers, moment, changes),
@@ -206,14 +212,14 @@ class History:
         if not fresh.height:
             return self, changes
         changes.put("interface", fresh)
-        return replace(self, interface=_replaced(self.interface, changes, "interface").sort("number")), changes
+        return replace(self, interface=_replaced(self.interface, changes.rows["interface"]).sort("number")), changes
 
     def view(self, earlier: "View | None" = None) -> "View":
         """What is known, ready for look-ups; the owners are the earlier view's own where they are the same."""
-        vpcs, networks = codes(self.interface["vpc"]), _pairs(self.scope["networks"])
+        vpcs, networks = codes(self.interface["vpc"]), pairs_in(self.scope["networks"])
         workloads = self._workloads()
         newest = _highest(self.scope["taken"])
-        asked = self.scope.filter((pl.col("taken") >= newest - LINKS_HOLD) & ~pl.col("name").str.starts_with(FILE))
+        asked = self.scope.filter((pl.col("taken") >= newest - LINKS_HOLD) & ~OF_FILE)
         index = indexed(
             interfaces=self.interface["id"].to_list(),
             accounts=codes(workloads["account_id"]),
@@ -222,7 +228,7 @@ class History:
             claims=self._claims(),
             versions=self._versions(workloads),
             networks=networks,
-            links=_pairs(asked["links"]),
+            links=pairs_in(asked["links"]),
             linked=_highest(asked["linked"]),
             assume=self.assume,
         )
@@ -280,16 +286,16 @@ class History:
         Where two scopes see one interface (a shared subnet), the one that owns it tells what it is; of several rows of
         one thing (it was missing once) the newest.
         """
-        owning = self.scope.select(scope="number", owning="name")
+        names = self.scope.select("name", scope="number")
         spans = (
             self._ended(self.workload)
-            .join(owning, on="scope", how="left", maintain_order="left")
-            .with_columns(foreign=~pl.col("owning").str.starts_with(pl.col("account_id").fill_null("?")))
+            .join(names, on="scope", how="left", maintain_order="left")
+            .with_columns(foreign=FOREIGN)
             .filter(~pl.col("foreign") | pl.col("foreign").all().over("interface"))
             .sort(
                 "interface",
                 "foreign",
-                "owning",
+                "name",
                 pl.col("last").is_not_null(),
                 "number",
                 descending=[False, False, False, False, True],
@@ -385,7 +391,8 @@ def _shown(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _pairs(column: pl.Series) -> tuple[tuple[str, str], ...]:
+def pairs_in(column: pl.Series) -> tuple[tuple[str, str], ...]:
+    """All pairs of a column of networks or links."""
     return pairs_of((pair[0], pair[1]) for pairs in column.to_list() for pair in pairs or ())
 
 
@@ -401,9 +408,8 @@ def _scope_row(
     return pl.DataFrame([row], schema=TABLES["scope"])
 
 
-def _replaced(table: pl.DataFrame, changes: Changes, name: str) -> pl.DataFrame:
-    """A table with its changed rows."""
-    fresh = changes.rows[name]
+def _replaced(table: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+    """A table with rows in the place of those of their number."""
     return pl.concat([table.join(fresh, on="number", how="anti", maintain_order="left"), fresh])
 
 
@@ -413,7 +419,7 @@ def _with_new(interface: pl.DataFrame, owners: pl.DataFrame, changes: Changes) -
     placed = interface.filter(pl.col("vpc").is_null()).drop("vpc").join(seen.drop_nulls("vpc"), on="id")
     if placed.height:
         changes.put("interface", placed)
-        interface = _replaced(interface, changes, "interface").sort("number")
+        interface = _replaced(interface, changes.rows["interface"]).sort("number")
     new = seen.join(interface, on="id", how="anti", maintain_order="left")
     if not new.height:
         return interface
@@ -462,7 +468,7 @@ def _workloads(
         return folded
     other = newest.filter(pl.col("number").is_in(differs.implode())).select(*TABLES["workload"])
     changes.put("workload", other)
-    return pl.concat([folded.join(other, on="number", how="anti", maintain_order="left"), other])
+    return _replaced(folded, other)
 
 
 def _folded(  # noqa: PLR0913, PLR0917  a table, and what is new of it
@@ -501,7 +507,7 @@ def _folded(  # noqa: PLR0913, PLR0917  a table, and what is new of it
     if not changed.height:
         return table
     changes.put(name, changed)
-    return pl.concat([table.join(changed, on="number", how="anti", maintain_order="left"), changed])
+    return _replaced(table, changed)
 
 
 def folded(snapshots: Iterable[tuple[str, Snapshot]], gap: int, assume: int = 0) -> History:

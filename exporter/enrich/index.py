@@ -95,7 +95,7 @@ class Intervals:
         """From intervals in any order, which must not overlap."""
         order = np.lexsort((since, key))
         key, since, until, value = key[order], since[order], until[order], value[order]
-        begins = np.append(np.ones(min(len(key), 1), dtype=bool), key[1:] != key[:-1])
+        begins = _begins(key)
         first = np.flatnonzero(begins)
         return cls(
             keys=key[first],
@@ -126,10 +126,6 @@ class Intervals:
     def _move(self, interval: Integers, since: Integers, until: Integers) -> None:
         self.since[interval], self.until[interval] = since, until
         self.starts[interval] = (self.starts[interval] >> _TIME_BITS << _TIME_BITS) | since
-
-    def has(self, key: Integers) -> Flags:
-        """Whether each `key` has intervals, at whatever time."""
-        return find(self.keys, key) >= 0
 
     @property
     def place(self) -> Integers:
@@ -178,6 +174,8 @@ class Index:
     """Since when VPCs reach each other as they do now; before that it is not known."""
     conflicts: int
     """How many addresses had two owners at once: while they did, they have none."""
+    networks: tuple[str, ...]
+    """The CIDR blocks of all VPCs, each once."""
     seen: tuple[Integers, Integers]
     """By interface: from when to when its own records were seen, ALWAYS and NEVER where none was."""
     _ranges: Mapping[int, tuple[Keys, Keys]]
@@ -279,7 +277,7 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
     vpc_of: Integers,
     claims: Claims,
     versions: Versions,
-    networks: Iterable[tuple[str, str]] = (),
+    networks: Sequence[tuple[str, str]] = (),
     links: Iterable[tuple[str, str]] = (),
     linked: int = NEVER,
     assume: int = 0,
@@ -291,7 +289,8 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
     slot, tables, count = _slots(claims)
     width, sure = len(vpcs) + 2, claims.since <= claims.until
     place = slot * width + _vpcs(claims, vpc_of, len(vpcs))
-    places = _distinct(np.sort(place))
+    rising = np.sort(place)
+    places = rising[_begins(rising)]
     disjoint, conflicts = _apart(*_united(place[sure], claims.since[sure], claims.until[sure], claims.owner[sure]))
     alone = Intervals.of(*disjoint)
     held = _widened(alone, assume)
@@ -321,6 +320,7 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
         bare=np.append(versions.bare, -1),
         linked=linked,
         conflicts=conflicts,
+        networks=tuple(sorted({text for _, text in networks})),
         seen=(np.full(len(primary), ALWAYS), np.full(len(primary), NEVER)),
         _ranges=(ranges := _ranges(networks, vpcs)),
         _covering=_covering(ranges),
@@ -364,10 +364,17 @@ def masked(keys: Keys, bits: int) -> Keys:
     return (octets & mask).reshape(-1).view("S16")
 
 
-def _distinct(rising: Integers) -> Integers:
-    """Each number once."""
-    begins: Flags = np.append(np.ones(min(len(rising), 1), dtype=bool), rising[1:] != rising[:-1])
-    return np.compress(begins, rising)
+def _begins(*keys: Integers) -> Flags:
+    """Where another key begins, of arrays in the order of their keys."""
+    begins = np.ones(len(keys[0]), dtype=bool)
+    begins[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return begins
+
+
+def _reached(begins: Flags, until: Integers) -> Integers:
+    """The latest `until` of each key so far."""
+    bits = _TIME_BITS + 1
+    return np.maximum.accumulate((np.cumsum(begins) << bits) | until) & ((1 << bits) - 1)
 
 
 def _placed(position: Integers, start: int) -> Integers:
@@ -399,13 +406,10 @@ def _united(key: Integers, since: Integers, until: Integers, owner: Integers) ->
     """Intervals of one key and owner that overlap, as one."""
     order = np.lexsort((since, owner, key))
     key, since, until, owner = key[order], since[order], until[order], owner[order]
-    same = np.zeros(len(key), dtype=bool)
-    same[1:] = (key[1:] == key[:-1]) & (owner[1:] == owner[:-1])
-    if not same.any():
+    begins = _begins(key, owner)
+    if begins.all():
         return key, since, until, owner
-    group = np.cumsum(~same)
-    reached = np.maximum.accumulate((group << (_TIME_BITS + 1)) | until) & ((1 << (_TIME_BITS + 1)) - 1)
-    begins = ~same
+    reached = _reached(begins, until)
     begins[1:] |= since[1:] > reached[:-1] + 1  # whole seconds: the next one goes on
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(key)) - 1
@@ -416,11 +420,9 @@ def _apart(key: Integers, since: Integers, until: Integers, owner: Integers) -> 
     """With nobody (-1) where two owners claim a key at once; and of how many keys that is."""
     order = np.lexsort((until, since, key))
     key, since, until, owner = key[order], since[order], until[order], owner[order]
-    same = np.zeros(len(key), dtype=bool)
-    same[1:] = key[1:] == key[:-1]
-    reached = np.maximum.accumulate((np.cumsum(~same) << (_TIME_BITS + 1)) | until) & ((1 << (_TIME_BITS + 1)) - 1)
-    meets = np.zeros(len(key), dtype=bool)
-    meets[1:] = same[1:] & (since[1:] <= reached[:-1])
+    begins = _begins(key)
+    meets = ~begins
+    meets[1:] &= since[1:] <= _reached(begins, until)[:-1]
     contested = np.unique(key[meets])
     if not len(contested):
         return (key, since, until, owner), 0
@@ -453,6 +455,8 @@ def _swept(
 
 def _widened(sure: Intervals, assume: int) -> Intervals:
     """The intervals, each reaching `assume` seconds further on both sides; where two would meet, none does."""
+    if not assume:
+        return sure
     since, until, place = sure.since[:-1], sure.until[:-1], sure.place
     same = place[1:] == place[:-1]
     before = np.append(NEVER, np.where(same, np.minimum(until[:-1] + assume, ALWAYS) + 1, NEVER))[: len(since)]

@@ -1,6 +1,6 @@
 """A snapshot of who owns which interface and address at one moment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -105,28 +105,6 @@ def codes(texts: pl.Series) -> dict[str, int]:
     return {text: number for number, text in enumerate(texts.drop_nulls().unique(maintain_order=True).to_list())}
 
 
-def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """Snapshots (at least one) of regions or accounts as one; the first row of an interface counts."""
-    owners = pl.concat([snapshot.owners for snapshot in snapshots])
-    owners = owners.unique("interface_id", keep="first", maintain_order=True)
-    rows = owners.select("interface_id").with_row_index("owner")
-    addresses = pl.concat([_by_interface(snapshot) for snapshot in snapshots])
-    addresses = addresses.join(rows, on="interface_id", how="left", maintain_order="left").select(*ADDRESSES)
-    return Snapshot(
-        owners=owners,
-        addresses=addresses.unique(maintain_order=True),
-        networks=pairs_of(pair for snapshot in snapshots for pair in snapshot.networks),
-        taken=min(snapshot.taken for snapshot in snapshots),
-        links=pairs_of(pair for snapshot in snapshots for pair in snapshot.links),
-    )
-
-
 def pairs_of(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Pairs of texts without repeats, in an order that does not depend on the order they came in."""
     return tuple(sorted(set(pairs)))
-
-
-def _by_interface(snapshot: Snapshot) -> pl.DataFrame:
-    """The snapshot's addresses with the interface's id in place of its row."""
-    ids = snapshot.owners["interface_id"].gather(snapshot.addresses["owner"])
-    return snapshot.addresses.drop("owner").with_columns(interface_id=ids)

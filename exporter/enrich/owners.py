@@ -1,6 +1,5 @@
 """The history in use: snapshots go in, views for look-ups come out, what has changed goes into the store."""
 
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -8,8 +7,6 @@ from exporter.enrich.history import Changes, History, NotLater, View
 from exporter.enrich.inventory import Snapshot
 from exporter.enrich.oddities import Oddities
 from exporter.metrics import Metrics
-
-log = logging.getLogger(__name__)
 
 CLOSE = timedelta(minutes=1)
 """A snapshot that is older than the one before by less than this is of a restart right after it, or of a clock that was

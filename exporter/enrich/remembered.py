@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from exporter.enrich.addresses import Keys, find, joined
-from exporter.enrich.history import FILE, LAG, History, View
+from exporter.enrich.history import LAG, OF_FILE, History, View
 from exporter.enrich.index import SINGLE, Index, Kind, masked
 
 KINDS = {kind.code: kind.value for kind in Kind}
@@ -89,10 +89,9 @@ def newest(history: History, key: Keys) -> int | None:
     Imported files count only where nobody else answered; None before the first answer.
     """
     shown = _holdings(history, key).filter(pl.col("last").is_null())["scope"]
-    foreign = pl.col("name").str.starts_with(FILE)
     for scopes in (
-        history.scope.filter(~foreign & pl.col("number").is_in(shown.implode())),
-        history.scope.filter(~foreign),
+        history.scope.filter(~OF_FILE & pl.col("number").is_in(shown.implode())),
+        history.scope.filter(~OF_FILE),
         history.scope,
     ):
         if scopes.height:
@@ -123,7 +122,7 @@ def had(history: History, view: View, key: Keys) -> list[Had]:
 def behind(history: History, view: View, interface: str) -> Iterator[Behind]:
     """What stood behind an interface, in the order of time."""
     number = view.index.interfaces[interface]
-    imported = history.scope.filter(pl.col("name").str.starts_with(FILE))["number"]
+    imported = history.scope.filter(OF_FILE)["number"]
     live = history.workload.filter(pl.col("last").is_null() & ~pl.col("scope").is_in(imported.implode()))
     lasting = set(live.filter(interface_id=interface).select("instance_id", "attached").iter_rows())
     versions = view.index.versions
@@ -170,7 +169,7 @@ def _seen(history: History, key: Keys) -> list[dict[str, Any]]:
     """By interface, prefix and kind: when answers showed it, and whether EC2's newest does."""
     scopes = history.scope.select(scope="number", taken="taken", name="name")
     interfaces = history.interface.select("id", "vpc", interface="number")
-    lasts = pl.col("last").is_null() & ~pl.col("name").str.starts_with(FILE)
+    lasts = pl.col("last").is_null() & ~OF_FILE
     return (
         _holdings(history, key)
         .join(scopes, on="scope", how="left", maintain_order="left")

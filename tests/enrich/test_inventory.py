@@ -1,9 +1,10 @@
-"""Snapshots of several regions as one."""
+"""Snapshots of several regions as one, as the bench puts its large inventory together."""
 
 from dataclasses import replace
 from datetime import timedelta
 
-from exporter.enrich.inventory import Snapshot, merge
+from bench.ownership import merge
+from exporter.enrich.inventory import Snapshot
 
 from .cases import TAKEN, Interface, snapshot
 
