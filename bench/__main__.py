@@ -23,6 +23,14 @@ LARGE = 2_400_000
 
 SHOWN = {
     "both ends": "full document, both ends from an inventory of 2,000 interfaces, Community ID",
+    "+ places": "as the first, with city and network of external addresses",
+    "+ AWS ranges": "as the first, with services and regions of 10,000 ranges of AWS",
+    "+ threats": "as the first, with a threat list of 1,000,000 addresses and networks",
+    "+ client and server": "as the first, with client, server and protocol",
+    "+ reporter": "as the first, with whose view of the flow it is",
+    "+ cost": "as the first, with what it costs",
+    "+ filter": "as the first, with ten rules of a filter",
+    "everything": "as the first, with all of these",
     "over time": "as the first, the same interfaces in a history of 100,000 and a million intervals",
     "no inventory": "document without inventory, Community ID",
     "v2": "as the first, from text with the 14 default fields (v2)",

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import orjson
 
+from bench.features import cases, enrichment
 from bench.traffic import CONTAINERS, FIELDS, REWRITTEN, Sample, sample
 from exporter.ecs.document import Encoder
-from exporter.ecs.tables import PROTOCOLS, tcp_flags
-from exporter.enrich.ends import Known, enrich
+from exporter.enrich.ends import Known
 from exporter.enrich.snapshot_file import load
-from exporter.metrics import Metrics
+from exporter.protocols import PROTOCOLS, tcp_flags
 from exporter.read.inflate import inflated
 from exporter.read.reader import Reader
 
@@ -33,15 +33,21 @@ class Cost:
     stages: dict[str, float] = field(default_factory=dict)
 
 
-def columnar(sample: Sample, known: Callable[[Sample], Known | None]) -> Cost:
-    """The program's own path from stored bytes to request bodies; both ends are enriched by what is known."""
-    cost, metrics, encoder, inventory = Cost(), Metrics(), Encoder("exporter", REQUEST_BYTES), known(sample)
-    if inventory is not None:
-        _ = inventory.index  # made once for all objects
+def columnar(sample: Sample, known: Callable[[Sample], Known | None], parts: tuple[str, ...] = ()) -> Cost:
+    """The program's own path from stored bytes to request bodies, with these parts of bench/features.py on.
+
+    Both ends are enriched by what is known.
+    """
+    cost, encoder, made = Cost(), Encoder("exporter", REQUEST_BYTES), enrichment(sample, known, parts)
     reader = Reader(lambda _: [("the bench", FIELDS)])
+    if parts:  # a daemon meets the same places and indicators all day
+        with sample.path.open("rb") as stream:
+            for piece in reader.read(stream, sample.source):
+                made(piece.batch)
     with sample.path.open("rb") as stream:
         for piece in _timed(cost, "read", reader.read(stream, sample.source)):
-            batch = _once(cost, "enrich", partial(enrich, piece.batch, inventory, metrics))
+            enriched = _once(cost, "enrich", partial(made, piece.batch))
+            batch, _ = _once(cost, "filter", partial(made.filter.apply, enriched))
             for body in _timed(cost, "encode", encoder.encode(batch)):
                 cost.records += body.count
                 cost.bytes += len(body.data) - 48 * body.count
@@ -180,6 +186,7 @@ FULL = partial(columnar, known=snapshot)
 CASES: dict[str, Callable[[int], Cost]] = {
     **{f"make {form}": _on(form, make) for form in (*CONTAINERS, *REWRITTEN)},
     "both ends": _on("v5", FULL),
+    **{name: _on("v5", partial(FULL, parts=parts)) for name, parts in cases()},
     "over time": _on("v5", partial(columnar, known=over_time)),
     "no inventory": _on("v5", partial(columnar, known=lambda _: None)),
     "v2": _on("v2", FULL),

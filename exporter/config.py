@@ -35,12 +35,16 @@ from exporter.config_file import Loc, dotted, is_verbatim, read_text, read_yaml
 from exporter.errors import ConfigError, Fault
 from exporter.option_types import (
     SECRET_FILES,
+    URL,
     AccountId,
     AccountName,
     ApiKey,
+    Authorization,
     Bucket,
     CloudId,
     CommaList,
+    Conditions,
+    Day,
     ExternalId,
     File,
     Fingerprint,
@@ -51,19 +55,25 @@ from exporter.option_types import (
     Host,
     Listen,
     Namespace,
+    Network,
     Password,
     Pipeline,
+    Place,
     Prefix,
+    Price,
     Profile,
     QueueUrl,
     Region,
     RoleArn,
     RoleName,
+    ShortName,
     Start,
     TagKey,
     Url,
     User,
     aws_prefix,
+    cloud_address,
+    decimal,
     duration,
     keys_root,
     queue_endpoint,
@@ -232,10 +242,89 @@ class Ec2Inventory(Settings):
     assume_unchanged: Annotated[timedelta, duration("0s", "7d")] = timedelta()
 
 
+class Geoip(Settings):
+    """Where external addresses are, and whose networks they are in."""
+
+    databases: Annotated[tuple[File, ...], CommaList, Field(max_length=10)] = ()
+
+
+class AwsRanges(Settings):
+    """Which public addresses are AWS's own."""
+
+    location: Place | None = None
+    refresh_every: Annotated[timedelta, duration("1m", "30d")] = timedelta(days=1)
+
+
+class ThreatFeed(Settings):
+    """One list of addresses and networks that mean harm."""
+
+    name: ShortName
+    location: Place
+    format: Literal["auto", "plain", "csv", "stix"] = "auto"
+    column: ShortName | None = None
+    provider: ShortName | None = None
+    refresh_every: Annotated[timedelta, duration("1m", "30d")] = timedelta(hours=1)
+    expire_after: Annotated[timedelta, duration("1h", "3650d")] | None = None
+    authorization: Authorization | None = None
+
+
+class Threats(Settings):
+    """Lists of addresses that mean harm."""
+
+    feeds: Annotated[tuple[ThreatFeed, ...], Field(max_length=100)] = ()
+
+
+class Prices(Settings):
+    """What AWS takes for a gigabyte in one region, in US dollars."""
+
+    region: Region
+    date: Day
+    nat_processing: Price
+    cross_zone: Price
+    inter_region: Price
+    internet_egress: Price
+    transit_gateway: Price
+    endpoint: Price
+
+
+class Cost(Settings):
+    """What flows are estimated to cost."""
+
+    prices: Annotated[tuple[Prices, ...], Field(max_length=100)] = ()
+
+
 class Enrich(Settings):
     """What is added to records."""
 
     ec2: Ec2Inventory = Ec2Inventory()
+    internal_networks: Annotated[tuple[Network, ...], CommaList, Field(max_length=1000)] = ()
+    client_server: Flag = True
+    reporter: Flag = True
+    geoip: Geoip = Geoip()
+    aws_ranges: AwsRanges = AwsRanges()
+    threats: Threats = Threats()
+    cost: Cost = Cost()
+
+
+class FilterRule(Settings):
+    """What becomes of the records that fit: the first rule that a record fits decides."""
+
+    name: ShortName
+    action: Literal["keep", "drop", "sample"]
+    where: Conditions
+    unless: Conditions | None = None
+    rate: Annotated[float, decimal(0.000001, 1)] | None = None
+    dry_run: Flag | None = None
+
+
+class Filter(Settings):
+    """Which records go out."""
+
+    dry_run: Flag = True
+    nodata: Literal["keep", "drop"] = "keep"
+    own_traffic: Literal["keep", "drop"] = "keep"
+    own_addresses: Annotated[tuple[Network, ...], CommaList, Field(max_length=100)] = ()
+    rules: Annotated[tuple[FilterRule, ...], Field(max_length=1000)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +367,13 @@ class ElasticsearchOutput(Settings):
         if least > (most := info.data.get("requests_in_flight", least)):
             raise ValueError(f"expected no more than output.elasticsearch.requests_in_flight, which is {most}")
         return least
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each of its addresses; a host in brackets is an IPv6 address."""
+        urls = [URL.fullmatch(each) for each in self.hosts]
+        named = [(match[2], int(match[3])) for match in urls if match]
+        return (*named, cloud_address(self.cloud_id)) if self.cloud_id else tuple(named)
 
     def credentials(self) -> Credentials:
         """The secrets in plain text, files read now; ConfigError where a file has become unreadable."""
@@ -347,6 +443,7 @@ class Config(Settings):
     source: Source
     aws: Aws = Aws()
     enrich: Enrich = Enrich()
+    filter: Filter = Filter()
     output: Output
     state: State
     workers: Annotated[int, whole(1, 16)] = 2
@@ -381,7 +478,18 @@ def _section_in(annotation: object) -> type[Settings] | None:
 
 _PATHS = tuple(path for path, _ in options())
 _UNSHOWN = frozenset(
-    {"api_key", "password", "username", "hosts", "cloud_id", "endpoint_url", "queue_url", "external_id"}
+    {
+        "api_key",
+        "password",
+        "username",
+        "hosts",
+        "cloud_id",
+        "endpoint_url",
+        "queue_url",
+        "external_id",
+        "location",
+        "authorization",
+    }
 )
 """Options whose text is never repeated: it is a secret, or a careless hand could have put one there."""
 

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.config_file import Loc
+from exporter.config_file import Loc, dotted
 from exporter.option_types import FLAGS, SECRET_FILES, URL, keys_root, secret_file
 
 _CLUSTER = ("output", "elasticsearch")
@@ -49,13 +49,48 @@ def conflicts(tree: object) -> Iterator[tuple[Loc, str]]:
     yield from _differing_roles(source.get("s3"))
     yield from _repeated_buckets(source.get("s3"))
     yield from _overlapping_buckets(source.get("s3"))
-    yield from _repeated_flow_logs(source.get("flow_logs"))
+    yield from _repeated(tree)
     inventory = _given(tree, _INVENTORY) or {}
-    for looked in (_accounts_without_roles, _repeated_accounts, _others_roles, _half_inventory):
+    for looked in (_accounts_without_roles, _others_roles, _half_inventory):
         yield from ((_INVENTORY + loc, problem) for loc, problem in looked(inventory))
+    yield from _half_feeds(tree)
     cluster = _given(tree, _CLUSTER) or {}
     for check in (_half_credentials, _unreadable_files, _unprotected_hosts):
         yield from ((_CLUSTER + loc, problem) for loc, problem in check(cluster))
+
+
+_DISTINCT: dict[Loc, tuple[str, ...]] = {
+    ("source", "flow_logs"): ("id",),
+    ("enrich", "ec2", "accounts"): ("id",),
+    ("enrich", "threats", "feeds"): ("name",),
+    ("enrich", "cost", "prices"): ("region", "date"),
+    ("filter", "rules"): ("name",),
+}
+"""Lists, and the options in all of which no two of their entries may be the same."""
+
+
+def _repeated(tree: object) -> Iterator[tuple[Loc, str]]:
+    for loc, names in _DISTINCT.items():
+        first: dict[tuple[str, ...], int] = {}
+        for index, entry in _entries((_given(tree, loc[:-1]) or {}).get(str(loc[-1]))):
+            values = tuple(value for name in names if isinstance(value := entry.get(name), str))
+            if len(values) == len(names) and (same := first.setdefault(values, index)) != index:
+                yield (*loc, index), f"the same {' and '.join(names)} as {dotted(loc)}[{same}]: leave one out"
+
+
+RESERVED_FEEDS = frozenset({"AWS ranges", "places", "own traffic"})
+"""Names under which other things are kept fresh, beside threat feeds."""
+
+
+def _half_feeds(tree: object) -> Iterator[tuple[Loc, str]]:
+    feeds = ("enrich", "threats", "feeds")
+    for index, entry in _entries((_given(tree, feeds[:-1]) or {}).get("feeds")):
+        if str(entry.get("name")) in RESERVED_FEEDS:
+            yield (*feeds, index, "name"), "the name of something else that is kept fresh: give it another one"
+        if "column" in entry and entry.get("format") in ("plain", "stix"):
+            yield (*feeds, index, "column"), "only csv has columns: leave it out, or set format: csv"
+        if "authorization" in entry and not str(entry.get("location")).startswith("http"):
+            yield (*feeds, index, "authorization"), "only an address is asked with an authorization: leave it out"
 
 
 def _streamed_letters(output: dict[str, object]) -> Iterator[tuple[Loc, str]]:
@@ -132,15 +167,6 @@ def _overlapping_buckets(buckets: object) -> Iterator[tuple[Loc, str]]:
         others.append((index, aws, root))
 
 
-def _repeated_flow_logs(flow_logs: object) -> Iterator[tuple[Loc, str]]:
-    first: dict[str, int] = {}
-    for index, entry in enumerate(flow_logs if isinstance(flow_logs, list) else ()):
-        if isinstance(entry, dict) and isinstance(flow_log := entry.get("id"), str):
-            same = first.setdefault(flow_log, index)
-            if same != index:
-                yield ("source", "flow_logs", index), f"the same id as source.flow_logs[{same}]: leave one out"
-
-
 def _accounts_without_roles(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:
     if "role_name" in inventory:
         return
@@ -153,15 +179,6 @@ def _accounts_without_roles(inventory: dict[str, object]) -> Iterator[tuple[Loc,
 
 def _is_on(section: dict[str, object] | None) -> bool:
     return section is not None and FLAGS.get(str(section.get("enabled")).lower(), False)
-
-
-def _repeated_accounts(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:
-    first: dict[str, int] = {}
-    for index, entry in _entries(inventory.get("accounts")):
-        if isinstance(account := entry.get("id"), str):
-            same = first.setdefault(account, index)
-            if same != index:
-                yield ("accounts", index), f"the same id as enrich.ec2.accounts[{same}]: leave one out"
 
 
 def _others_roles(inventory: dict[str, object]) -> Iterator[tuple[Loc, str]]:

@@ -3,7 +3,7 @@
 import logging
 from threading import Lock
 
-from exporter.flow import Outcome, Piece, S3Object
+from exporter.flow import Counts, Outcome, Piece, S3Object
 from exporter.ledger import State
 from exporter.metrics import Metrics
 
@@ -29,6 +29,13 @@ def read(piece: Piece, outcome: Outcome, metrics: Metrics) -> None:
     if unknown:
         metrics.add("unknown_fields_total", len(unknown) * frame.height)
         _tell(unknown, piece)
+
+
+def filtered(dropped: Counts, outcome: Outcome, metrics: Metrics) -> None:
+    """A filter did not let out some records of a piece, or would not have, were it no dry run."""
+    for (rule, what), count in dropped.items():
+        outcome.dropped[rule, what] = outcome.dropped.get((rule, what), 0) + count
+        metrics.add("filtered_total", count, rule=rule, outcome=what)
 
 
 def finished(outcome: Outcome, metrics: Metrics) -> State:

@@ -11,6 +11,7 @@
     │   ├── Unrecognised   it is nothing that is read: no header, an unknown container, a line without end
     │   └── Damaged        it breaks off: what stands before `position` was read and goes on its way
     ├── InventoryError     EC2 could not be asked (the last snapshot stays in use)
+    ├── FeedError          what is kept fresh cannot be had or used (what was read last stays in use)
     ├── SinkError          the output did not take a request
     │   ├── Unavailable    for now: 429, 5xx, no connection (retried by policy)
     │   └── Refused        for good: not allowed, no such stream (the object stays undone, an operator is needed)
@@ -108,6 +109,10 @@ class Damaged(ReadError):
 
 class InventoryError(ExporterError):
     """The inventory could not be refreshed."""
+
+
+class FeedError(ExporterError):
+    """What is kept fresh (a list of addresses, AWS's ranges) could not be had, or is not what it should be."""
 
 
 class SinkError(ExporterError):

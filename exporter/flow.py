@@ -89,6 +89,22 @@ class BadLine:
         return cls(row, reason, text, exact=text.encode() == line)
 
 
+Counts = dict[tuple[str, str], int]
+"""Records by (rule of the filter, what became of them: dropped, sampled out, would drop)."""
+
+INTERNAL, EXTERNAL = "internal", "external"
+"""Localities."""
+
+ENDS = ("source", "destination")
+
+REPORTING = ("source", "destination", "only", "gateway")
+"""Whose view of a flow a record is: its source's or its destination's where both report it, the only one there is, or
+that of a NAT gateway on its inner side, which the interface there reports too."""
+
+CLIENT_RULES = ("tcp_flags", "pair", "port")
+"""What told which end is the client."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some tens of thousands of records of one object, column by column.
@@ -97,8 +113,15 @@ class Batch:
     KEYWORD and TAG are String; ADDRESS is Categorical with codes into `addresses`; COUNT is Int64, PORT, OCTET and
     CODE unsigned; TIME is Datetime("us") in UTC without a zone.  A field not in the table is a String column
     `extra.NAME`.  `original` (String) holds the line where event.original is wanted.
-    `plain` says that no text of it needs escaping in JSON.  Enrichment adds the UInt32 columns `reporter`,
-    `source_owner` and `destination_owner`, rows of `owners`, null where nobody is known.
+    `plain` says that no text of it needs escaping in JSON.
+
+    Enrichment adds columns to `frame`, all null where nothing is known, each only where it is configured: `reporter`,
+    `source_owner` and `destination_owner` (UInt32), rows of `owners`; `reporter_public` (Boolean), whether the
+    reporting interface has, or had, a public address; `reporting` (UInt8), a place in REPORTING; `client` (UInt8), a
+    place in ENDS, and `client_rule` (UInt8), one in CLIENT_RULES; `network_protocol` (String); `threats` and
+    `threat_feeds` (String), JSON arrays; `cost_kind` (String) and `cost_usd` (Float64).  A filter adds `sample_rate`
+    (Float64).  What follows from an address alone stands in `about`, one row for each of `addresses`: `locality`
+    (String), `geo` and `as` (String), JSON objects, `aws_service` and `aws_region` (String).
     """
 
     source: S3Object
@@ -106,6 +129,12 @@ class Batch:
     addresses: Addresses
     plain: bool
     owners: pl.DataFrame | None = None
+    about: pl.DataFrame | None = None
+
+    def with_about(self, *columns: pl.Series) -> "Batch":
+        """The same, with more that is known of each address."""
+        about = pl.DataFrame(columns) if self.about is None else self.about.with_columns(columns)
+        return replace(self, about=about)
 
     def without(self, rows: Collection[int]) -> "Batch":
         """The same without the records of these rows."""
@@ -252,5 +281,6 @@ class Outcome:
     bad_lines: int = 0
     skipped_lines: int = 0
     delivered: Delivered = field(default_factory=Delivered)
+    dropped: Counts = field(default_factory=dict)
     seconds: float = 0.0
     damage: str | None = None

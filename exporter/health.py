@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from threading import Lock
 
-OUTPUT, INVENTORY = "output", "inventory"
+OUTPUT, INVENTORY, FEEDS = "output", "inventory", "feeds"
 """Parts besides the sources, which go by their ids."""
 
 

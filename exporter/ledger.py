@@ -36,7 +36,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Self, TextIO
 
-from exporter import ledger_ownership, ledger_troubles
+from exporter import ledger_filtered, ledger_ownership, ledger_troubles
 from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger_file import Connection, Row, explained, open_to_look, open_to_write, own
@@ -65,6 +65,9 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
 KEPT = timedelta(days=90)
 """How long an object that is not simply done stays visible."""
+
+REPORTERS_KEPT = timedelta(days=90)
+"""How long an interface is remembered that reports no more."""
 
 WAITING = 1000
 """Undone objects that are read at a time."""
@@ -343,7 +346,9 @@ class Ledger:
     def finish(self, outcome: Outcome) -> None:
         """Every record of it is out, there already or a dead letter: done, or damaged where it broke off."""
         state = State.DAMAGED if outcome.damage else State.DONE
-        self._end(outcome.source, state, outcome.damage, outcome.records)
+        with self._lock, explained(self._path):
+            filtered = ledger_filtered.text_of(self._opened(), outcome.dropped)
+        self._end(outcome.source, state, outcome.damage, outcome.records, filtered=filtered)
 
     def fail(self, source: S3Object, reason: str) -> State:
         """It could not be done this time: undone, and failed for good once it was tried often and long enough."""
@@ -428,6 +433,18 @@ class Ledger:
         with self._lock, explained(self._path):
             return ledger_ownership.read(self._opened(), table, after)
 
+    def reporters(self) -> list[tuple[str, int, int]]:
+        """Interfaces that report their flows: the seconds since 1970 of the first record of each, and of the last."""
+        return [(str(name), int(first), int(last)) for name, first, last in self._run("SELECT * FROM reporter")]
+
+    def keep_reporters(self, times: Mapping[str, tuple[int, int]]) -> None:
+        """Puts these in the place of what was known of them; who has not reported for REPORTERS_KEPT is forgotten."""
+        known = json.dumps([[name, first, last] for name, (first, last) in times.items()])
+        values = "value ->> 0, value ->> 1, value ->> 2"
+        self._run(f"REPLACE INTO reporter SELECT {values} FROM json_each(?)", known)  # noqa: S608 - our own text
+        before = self._clock() - REPORTERS_KEPT
+        self._run("DELETE FROM reporter WHERE last < ?", int(before.timestamp()))
+
     # Inside -----------------------------------------------------------------------------------------------------------
 
     def _failed(self, source: S3Object) -> tuple[int, int]:
@@ -442,14 +459,24 @@ class Ledger:
             raise LedgerError(f"{self._path}: {source} ended without having begun")
         return rows[0][0], rows[0][1]
 
-    def _end(
-        self, source: S3Object, state: State, reason: str | None, records: int = 0, retry_at: int | None = None
+    def _end(  # noqa: PLR0913  one column each
+        self,
+        source: S3Object,
+        state: State,
+        reason: str | None,
+        records: int = 0,
+        *,
+        retry_at: int | None = None,
+        filtered: str | None = None,
     ) -> None:
         """One row's new state; only what is done needs no place any more, as nobody will ask for it."""
+        done = state is State.DONE
         ended = self._change(
             "UPDATE object SET state = ?, reason = ?, records = ?, retry_at = ?, ended = ?, "
-            "place = CASE WHEN ? THEN NULL ELSE place END WHERE id = ?",
-            *(state, reason, records, retry_at, self._seconds(), state is State.DONE, source.id_prefix),
+            "place = CASE WHEN ? THEN NULL ELSE place END, "
+            "filtered = CASE WHEN ? THEN ? ELSE filtered END WHERE id = ?",
+            *(state, reason, records, retry_at, self._seconds()),
+            *(done, done or state is State.DAMAGED, filtered, source.id_prefix),
         )
         if not ended:
             raise LedgerError(f"{self._path}: {source} ended without having begun")

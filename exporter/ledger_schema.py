@@ -158,5 +158,30 @@ MIGRATIONS: tuple[str, ...] = (
         last INTEGER
     ) STRICT;
     """,
+    """
+    CREATE TABLE reporter (             -- interfaces that report: see enrich/reporters.py
+        interface TEXT PRIMARY KEY,
+        first INTEGER NOT NULL,         -- seconds since 1970 of its first record
+        last INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- What filters dropped: see ledger_filtered.py.
+    CREATE TABLE filtered (
+        number INTEGER PRIMARY KEY,
+        rule TEXT NOT NULL,
+        outcome TEXT NOT NULL,          -- what the rule did with them
+        records INTEGER NOT NULL DEFAULT 0,
+        since INTEGER,                  -- when an object with such first ended; nothing: none did yet
+        last INTEGER,
+        UNIQUE (rule, outcome)
+    ) STRICT;
+    ALTER TABLE object ADD COLUMN filtered TEXT;    -- JSON: records by numbers of `filtered`, when it was last done
+    CREATE TRIGGER object_is_filtered AFTER UPDATE OF filtered ON object WHEN OLD.filtered IS NOT NEW.filtered BEGIN
+        UPDATE filtered SET records = records - each.value FROM json_each(OLD.filtered) AS each
+            WHERE number = CAST(each.key AS INTEGER);
+        UPDATE filtered SET records = records + each.value, since = coalesce(since, NEW.ended), last = NEW.ended
+            FROM json_each(NEW.filtered) AS each WHERE number = CAST(each.key AS INTEGER);
+    END;
+    """,
 )
 """The file's versions: the first text makes version 1 out of nothing, the next version 2 out of 1, and so on."""

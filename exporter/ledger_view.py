@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from exporter import ledger_troubles
+from exporter import ledger_filtered, ledger_troubles
 from exporter.ledger import State
 from exporter.ledger_file import Connection, explained, in_use, open_to_look
+from exporter.ledger_filtered import Filtered
 from exporter.ledger_troubles import Trouble
 
 SPANS = (5, 60)
@@ -59,6 +60,7 @@ class Standing:
     total: Part
     parts: list[Part]
     troubles: list[Trouble]
+    filtered: list[Filtered] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -109,11 +111,11 @@ def look(path: Path, now: datetime) -> Standing:
         sums = _sums(database, now)
         ((ended,),) = database.execute("SELECT max(last) FROM minute").fetchall()
         names = {number: rest for number, *rest in database.execute("SELECT number, account, region FROM origin")}
-        troubles = ledger_troubles.all_of(database)
+        troubles, filtered = ledger_troubles.all_of(database), ledger_filtered.all_of(database)
     total = sums.pop(None)
     named = sorted(((account or None, region or None, number) for number, (account, region) in names.items()), key=str)
     parts = [sums[number].part(account, region) for account, region, number in named if number in sums]
-    return Standing(now, in_use(path), _moment(ended), total.part(), parts, troubles)
+    return Standing(now, in_use(path), _moment(ended), total.part(), parts, troubles, filtered)
 
 
 def _sums(database: Connection, now: datetime) -> dict[int | None, _Sum]:

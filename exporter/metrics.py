@@ -32,6 +32,32 @@ METRICS: tuple[Metric, ...] = (
         "at other times only (not_then), it may be several (ambiguous), never seen (unknown).",
         ("end", "resolved"),
     ),
+    Metric(
+        "clients_total", "counter", "Flows by what told which end is the client; undecided: nothing did.", ("rule",)
+    ),
+    Metric(
+        "threats_total",
+        "counter",
+        "Records with an address of a threat feed; one of two feeds counts for each.",
+        ("feed",),
+    ),
+    Metric(
+        "filtered_total",
+        "counter",
+        "Records that a filter's rule dropped (dropped), left out of a sample (sampled out), or would have, were it no "
+        "dry run (would drop).",
+        ("rule", "outcome"),
+    ),
+    Metric(
+        "feed_reads_total",
+        "counter",
+        "Readings of what is kept fresh (databases, AWS's ranges, threat feeds): changed, unchanged, or failed, and "
+        "then what was read before stays in use.",
+        ("feed", "outcome"),
+    ),
+    Metric("feed_entries", "gauge", "Entries of it in use.", ("feed",)),
+    Metric("feed_skipped", "gauge", "Entries of it that could not be used.", ("feed",)),
+    Metric("feed_time_seconds", "gauge", "When it was last read with success, seconds since 1970.", ("feed",)),
     Metric("documents_total", "counter", "Documents by what became of them.", ("outcome",)),
     Metric("document_bytes_total", "counter", "Bytes of requests accepted by the output."),
     Metric(

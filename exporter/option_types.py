@@ -7,7 +7,9 @@ a ValueError that says what was expected and never repeats what was given: that 
 import base64
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -212,6 +214,13 @@ def _read_cloud_id(value: object) -> object:
     return value
 
 
+def cloud_address(cloud_id: str) -> tuple[str, int]:
+    """Host and port of the Elasticsearch that a cloud id names."""
+    host, elasticsearch, *_ = base64.b64decode(cloud_id.partition(":")[2]).decode("ascii").split("$")
+    name, _, port = host.partition(":")
+    return f"{elasticsearch}.{name}", int(port) if port.isdecimal() else 443
+
+
 def _read_fingerprint(value: object) -> str:
     digits = value.replace(":", "").lower() if isinstance(value, str) else ""
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
@@ -240,6 +249,12 @@ def _checked_password(text: str) -> str:
     return text
 
 
+def _checked_header(text: str) -> str:
+    if not text or not text.isascii() or not text.isprintable():
+        raise ValueError("expected what the Authorization header says, such as Bearer TOKEN: one line of ASCII text")
+    return text
+
+
 def _secret(check: Callable[[str], str]) -> BeforeValidator:
     def read(value: object) -> SecretStr:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -262,6 +277,103 @@ def secret_file(path: Path, check: Callable[[str], str]) -> str:
     except UnicodeDecodeError:
         raise ValueError("expected UTF-8 text in the file") from None
     return check(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where something lies that is read from time to time: a file's path, an object in S3, or an address (a URL)."""
+
+    text: str
+
+    @property
+    def s3(self) -> tuple[str, str] | None:
+        """Bucket and key of an object in S3; None for anything else."""
+        bucket, _, key = self.text.removeprefix("s3://").partition("/")
+        return (bucket, key) if self.text.startswith("s3://") else None
+
+    @property
+    def url(self) -> str | None:
+        """The address to ask; None for anything else."""
+        return self.text if self.text.startswith(("https://", "http://")) else None
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for anything else."""
+        return Path(self.text) if self.url is None and self.s3 is None else None
+
+    def __str__(self) -> str:
+        """Without a query, which may hold a key."""
+        return self.text.partition("?")[0] if self.url else self.text
+
+
+_LOCATION_IS = "a file's path, s3://BUCKET/KEY, or an address such as https://lists.example.com/addresses.txt"
+_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])")
+_ADDRESS = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:/[^\s#@]*)?")
+
+
+def _read_location(value: object) -> Location:
+    if isinstance(value, Location):
+        return value
+    text = str(value) if isinstance(value, str | Path) else ""
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"expected {_LOCATION_IS}")
+    if text.startswith("s3://"):
+        if not re.fullmatch(rf"s3://{_BUCKET}/[^\x00-\x1f\x7f]{{1,1024}}", text):
+            raise ValueError("expected s3://BUCKET/KEY")
+    elif "://" in text:
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            raise ValueError(f"expected {_LOCATION_IS}; an address has no user in it")
+        if match[1] == "http" and not _LOOPBACK.fullmatch(match[2]):
+            raise ValueError("expected https: over http anybody on the way could change what is read")
+    return Location(text)
+
+
+def _read_network(value: object) -> str:
+    try:
+        return str(ip_network(str(value).strip()))
+    except ValueError:
+        raise ValueError(
+            "expected a network such as 10.0.0.0/8 or fd00::/8, with no bits set behind its length, or an address"
+        ) from None
+
+
+def _read_day(value: object) -> date:
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError("expected a day such as 2026-03-01") from None
+
+
+def _read_decimal(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,12})?", text) else None
+
+
+def decimal(least: float, most: float) -> BeforeValidator:
+    """A number within bounds that may be reached; an int is one too."""
+
+    def read(value: object) -> float:
+        number = _read_decimal(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, float | int) or not least <= number <= most:
+            bounds = " to ".join(f"{bound:.6f}".rstrip("0").rstrip(".") for bound in (least, most))
+            raise ValueError(f"expected a number from {bounds} such as 0.05")
+        return float(number)
+
+    return BeforeValidator(read)
+
+
+def _read_conditions(value: object) -> dict[str, tuple[str, ...]]:
+    """A field of documents to the texts of which one must fit; one text is a list of one."""
+    expected = ValueError("expected fields of documents, each with a value or a list of values")
+    if not isinstance(value, dict) or not value:
+        raise expected
+    conditions = {}
+    for name, given in value.items():
+        values = tuple(given) if isinstance(given, list | tuple) else (given,)
+        if not isinstance(name, str) or not values or not all(isinstance(each, str | int | float) for each in values):
+            raise expected
+        conditions[name] = tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in values)
+    return conditions
 
 
 _BUCKET = r"(?!.*\.\.)(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
@@ -295,6 +407,14 @@ def keys_root(prefix: str, layout: str) -> str:
     return f"{prefix.rstrip('/')}/AWSLogs/" if prefix else "AWSLogs/"
 
 
+Place = Annotated[Location, BeforeValidator(_read_location)]
+Network = Annotated[str, BeforeValidator(_read_network)]
+Price = Annotated[float, decimal(0, 1000)]
+Day = Annotated[date, BeforeValidator(_read_day)]
+Conditions = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_read_conditions)]
+ShortName = Annotated[
+    str, _matching(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", "a name: 1 to 64 letters, digits, blanks and . _ -")
+]
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
 Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_IS)]
 Prefix = Annotated[str, _matching(r"[^\x00-\x1f\x7f]{0,900}", _PREFIX_IS)]
@@ -323,6 +443,7 @@ Fingerprint = Annotated[str, BeforeValidator(_read_fingerprint)]
 Listen = Annotated[str, BeforeValidator(_read_listen)]
 ApiKey = Annotated[SecretStr, _secret(_checked_api_key)]
 Password = Annotated[SecretStr, _secret(_checked_password)]
+Authorization = Annotated[SecretStr, _secret(_checked_header)]
 
 SECRET_FILES = {"api_key_file": _checked_api_key, "password_file": _checked_password}
 """Options that name a file with a secret, and what checks it."""

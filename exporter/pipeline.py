@@ -9,7 +9,7 @@ from time import monotonic
 from exporter import counting
 from exporter.ecs.document import Encoder
 from exporter.errors import ObjectGone, Overwritten, ReadError, SinkError, SourceError, Stopped
-from exporter.flow import Batch, ByteStream, DeadLetters, Delivery, Objects, Outcome, S3Object, Sink
+from exporter.flow import Batch, ByteStream, Counts, DeadLetters, Delivery, Objects, Outcome, S3Object, Sink
 from exporter.ledger import Ledger, State
 from exporter.metrics import Metrics
 from exporter.read.reader import Reader
@@ -22,6 +22,7 @@ class Stages:
     objects: Objects
     reader: Reader
     enrich: Callable[[Batch], Batch]
+    filter: Callable[[Batch], tuple[Batch, Counts]]
     encoder: Encoder
     sink: Sink
     dead_letters: DeadLetters
@@ -76,16 +77,20 @@ def carry(source: S3Object, stages: Stages, *, again: bool = False, attempt: int
 
 
 def _send(stream: ByteStream, delivery: Delivery, outcome: Outcome, stages: Stages) -> None:
-    """Piece by piece: bad lines to the dead letters, records through the stages to the delivery."""
-    source = outcome.source
+    """Piece by piece: bad lines to the dead letters, records through the stages to the delivery.
+
+    All records are enriched, for they tell of each other, also where only some are still missing.
+    """
     try:
-        for piece in stages.reader.read(stream, source):
+        for piece in stages.reader.read(stream, outcome.source):
             stages.dead_letters.keep(piece.dead_letters())
             counting.read(piece, outcome, stages.metrics)
-            for body in stages.encoder.encode(stages.enrich(delivery.missing(piece.batch))):
+            batch, dropped = stages.filter(stages.enrich(piece.batch))
+            counting.filtered(dropped, outcome, stages.metrics)
+            for body in stages.encoder.encode(delivery.missing(batch)):
                 delivery.send(body)
             if stages.abandon.is_set():
-                raise Stopped(f"stopped while {source} was under way")
+                raise Stopped(f"stopped while {outcome.source} was under way")
     except ReadError as error:
         if not outcome.records and not outcome.bad_lines:
             raise

@@ -11,7 +11,7 @@ from threading import Event
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, stop_never
 from tenacity.wait import wait_random_exponential
 
-from exporter.errors import InventoryError, SourceError, Stopped, Unavailable
+from exporter.errors import FeedError, InventoryError, SourceError, Stopped, Unavailable
 
 Attempt = RetryCallState
 """What is told of a failed attempt before the wait: its number, its outcome, and how long the wait will be."""
@@ -33,6 +33,9 @@ SOURCE = Policy("source", (SourceError,), first_wait=0.5, longest_wait=20, give_
 
 INVENTORY = Policy("inventory", (InventoryError,), first_wait=1, longest_wait=20, give_up_after=120)
 """EC2: its token bucket refills within seconds; the last snapshot serves meanwhile."""
+
+FEED = Policy("feed", (FeedError,), first_wait=1, longest_wait=20, give_up_after=60)
+"""What is kept fresh, from S3 or by HTTP: what was read last serves meanwhile, and it is read again by schedule."""
 
 OUTPUT = Policy("output", (Unavailable,), first_wait=0.5, longest_wait=60, give_up_after=None)
 """Elasticsearch: a server that is away for hours costs nothing but time."""

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
@@ -25,10 +26,12 @@ from exporter.enrich.ends import enrich, latest
 from exporter.enrich.history_store import Rows, StoredHistory
 from exporter.enrich.oddities import Oddities
 from exporter.enrich.owners import Owners
+from exporter.enrich.reporters import Reporters
+from exporter.enrichment import Enrichment, Fresh, Outside, Step, enrichment_of, hosts_of
 from exporter.errors import ConfigError, Fault, InventoryError, SinkError
 from exporter.fields import field_named
 from exporter.flow import Batch, ByteStream, DeadLetters, S3Object, Sink
-from exporter.health import INVENTORY, OUTPUT, Health
+from exporter.health import FEEDS, INVENTORY, OUTPUT, Health
 from exporter.ledger import NAME, Ledger, State
 from exporter.ledger_ownership import Ownership
 from exporter.metrics import Metrics
@@ -63,12 +66,23 @@ class Program:
     poller: Poller
     consumers: tuple[Consumer, ...]
     inventory: Inventory | None
+    enrichment: Enrichment
+    reporters: Reporters
     metrics: Metrics
     health: Health
     ledger: Ledger
     sink: Sink
     dead_letters: DeadLetterFile | LetterStream
     buckets: frozenset[str] | None
+
+    def prepare(self) -> None:
+        """Reads what enrichment needs from outside: raises ConfigError with what cannot be had, and has no copy."""
+        self.enrichment.start()
+        self.ledger.report(FEEDS, self.enrichment.faults)
+
+    def freshen(self, one: Fresh) -> None:
+        """Sees that something that enrichment needs is fresh; what cannot be read is told."""
+        self.ledger.report(FEEDS, self.enrichment.refresh(one))
 
     def poll(self, *, wait: bool = True) -> None:
         """One pass, but none before EC2 has answered once; InventoryError where it still does not."""
@@ -125,6 +139,7 @@ class Program:
         forgotten once no queue can bring it again.
         """
         self.workers.write_down()
+        self.reporters.keep()
         taken = list[Future[State]]()
         for bucket in self.ledger.buckets() - self.poller.buckets:
             if self.buckets is None or bucket in self.buckets:
@@ -156,13 +171,16 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
     """
     metrics, health, aws = Metrics(), Health(), Clients(config)
     with Ledger(config.state.folder / ledger_name) as ledger:
-        ledger.keep_troubles((INVENTORY, *config.source.ids))
+        ledger.keep_troubles((INVENTORY, FEEDS, *config.source.ids))
         common = _Common(config, aws, ledger, metrics, health, stops)
         rows = ledger if ledger_name == NAME else Ownership(config.state.folder / NAME)
         inventory = inventory_of(config, aws, rows, metrics, stops)
         dead_letters = letters_of(config, metrics, stops)
         sink = sink_of(config, dead_letters, metrics, stops, partial(health.tell, OUTPUT))
-        stages = _stages(common, inventory, sink, dead_letters)
+        reporters = Reporters(ledger.reporters(), ledger.keep_reporters)
+        copies = config.state.folder / ("feeds" if ledger_name == NAME else "backfill-feeds")
+        enrichment = _enrichment(common, inventory, reporters, copies)
+        stages = _stages(common, enrichment, sink, dead_letters)
         workers = Workers(
             lambda source, again: pipeline.take(source, stages, again=again),
             ledger=ledger,
@@ -180,6 +198,8 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
                 poller=poller,
                 consumers=consumers,
                 inventory=inventory,
+                enrichment=enrichment,
+                reporters=reporters,
                 metrics=metrics,
                 health=health,
                 ledger=ledger,
@@ -190,12 +210,20 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
         finally:
             poller.close()
             workers.close()
+            reporters.keep()
             sink.close()
             if isinstance(dead_letters, LetterStream):
                 dead_letters.close()
 
 
-def _stages(common: _Common, inventory: Inventory | None, sink: Sink, dead_letters: DeadLetters) -> pipeline.Stages:
+def _enrichment(common: _Common, inventory: Inventory | None, reporters: Reporters, folder: Path) -> Enrichment:
+    config = common.config
+    outside = Outside(common.aws.s3.of, folder, common.stops.soon, hosts_of(config))
+    ends = ends_step(inventory, common.metrics, config.enrich.internal_networks)
+    return enrichment_of(config, ends, reporters, outside, common.metrics)
+
+
+def _stages(common: _Common, enrichment: Enrichment, sink: Sink, dead_letters: DeadLetters) -> pipeline.Stages:
     config, metrics, stops = common.config, common.metrics, common.stops
     return pipeline.Stages(
         objects=_Objects(common.aws.s3, metrics, stops),
@@ -204,7 +232,8 @@ def _stages(common: _Common, inventory: Inventory | None, sink: Sink, dead_lette
             original=config.output.event_original,
             spool=config.state.folder,
         ),
-        enrich=enricher(inventory, metrics),
+        enrich=enrichment,
+        filter=enrichment.filter.apply,
         encoder=Encoder(config.output.namespace, config.output.request_bytes),
         sink=sink,
         dead_letters=dead_letters,
@@ -337,15 +366,15 @@ def inventory_of(config: Config, aws: Clients, rows: Rows, metrics: Metrics, sto
     )
 
 
-def enricher(inventory: Inventory | None, metrics: Metrics) -> Callable[[Batch], Batch]:
-    """The stage that adds both ends' names to a batch, by what is known of the time of its flows."""
+def ends_step(inventory: Inventory | None, metrics: Metrics, internal: tuple[str, ...] = ()) -> Step:
+    """The step that adds both ends' names to a batch, by what is known of the time of its flows."""
 
     def enriched(batch: Batch) -> Batch:
         if inventory is None:
-            return enrich(batch, None, metrics)
+            return enrich(batch, None, metrics, internal)
         if (moment := latest(batch.frame)) is not None:
             inventory.reach(moment)
-        return enrich(batch, inventory.current(), metrics)
+        return enrich(batch, inventory.current(), metrics, internal)
 
     return enriched
 

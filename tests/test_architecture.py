@@ -15,21 +15,23 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "exporter"
 
-STAGES = frozenset({"source", "read", "enrich", "ecs", "sink", "install", "simulate"})
+STAGES = frozenset({"source", "read", "enrich", "lists", "filter", "ecs", "sink", "install", "simulate"})
 """Packages that each do one thing and know nothing of each other."""
 
-PLAIN = frozenset({"errors", "fields", "flow", "identity", "metrics", "notices", "retry", "config"})
+PLAIN = frozenset(
+    {"addresses", "errors", "fields", "flow", "identity", "metrics", "notices", "protocols", "retry", "config"}
+)
 """Modules that every stage may import."""
 
 CONFIG_PARTS = frozenset({"option_types", "config_file", "config_conflicts"})
 """What `config` is made of; everybody else imports `config`."""
 
-TOGETHER = ("pipeline", "clients", "wiring", "commands", "commands.*", "__main__")
+TOGETHER = ("pipeline", "clients", "enrichment", "wiring", "commands", "commands.*", "__main__")
 """The only modules outside the stages that import stages."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "boto3": ("clients", "commands.generate"),
-    "botocore": ("source.*", "enrich.calls", "clients", "commands.generate"),
+    "botocore": ("source.*", "enrich.calls", "lists.fetching", "clients", "commands.generate"),
     "ecs_logging": ("logs",),
     "elasticsearch": (
         "sink.elasticsearch",
@@ -41,11 +43,23 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "wiring",
     ),
     "isal": ("read.*",),
+    "maxminddb": ("lists.mmdb",),
     "mypy_boto3_ec2": ("enrich.ec2", "source.formats", "clients"),
-    "mypy_boto3_s3": ("source.*", "clients"),
+    "mypy_boto3_s3": ("source.*", "lists.feeds", "lists.fetching", "enrichment", "clients"),
     "mypy_boto3_sqs": ("source.sqs", "clients"),
-    "numpy": ("flow", "read.*", "enrich.*", "ecs.*", "simulate.*"),
-    "polars": ("flow", "read.*", "enrich.*", "ecs.*", "simulate.*", "commands.network_inventory", "commands.generate"),
+    "numpy": ("addresses", "flow", "read.*", "enrich.*", "lists.*", "filter.*", "ecs.*", "simulate.*"),
+    "polars": (
+        "addresses",
+        "flow",
+        "read.*",
+        "enrich.*",
+        "lists.*",
+        "filter.*",
+        "ecs.*",
+        "simulate.*",
+        "commands.network_inventory",
+        "commands.generate",
+    ),
     "prometheus_client": ("metrics", "listener"),
     "pydantic": ("config", "option_types"),
     "pydantic_core": ("config",),
@@ -54,7 +68,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("ledger_file",),
     "tenacity": ("retry",),
     "typer": ("__main__", "commands.*"),
-    "urllib3": ("source.calls",),
+    "urllib3": ("source.calls", "lists.web", "lists.fetching"),
     "yaml": ("config_file",),
 }
 """Each library with the modules that may import it (`*` for all of a package); any other is imported nowhere.
@@ -62,7 +76,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 sqlite3 is Python's own, and stands here because only the ledger may hold a database.
 """
 
-COMES_WITH = {"botocore": "boto3", "urllib3": "boto3", "pydantic_core": "pydantic"}
+COMES_WITH = {"botocore": "boto3", "pydantic_core": "pydantic"}
 """Libraries that a dependency brings along, whose types cannot be had from it."""
 
 STUBS = frozenset({"mypy_boto3_ec2", "mypy_boto3_s3", "mypy_boto3_sqs"})

@@ -874,7 +874,10 @@ def test_what_replaces_a_variable_is_not_looked_at_again_and_a_doubled_dollar_is
 
 def test_names_are_not_replaced() -> None:
     assert faults_of(MINIMAL + '"${W}": 3\n', {"W": "workers"}) == [
-        ("'${W}'", "unknown option; known here: source, aws, enrich, output, state, workers, grace, log, metrics")
+        (
+            "'${W}'",
+            "unknown option; known here: source, aws, enrich, filter, output, state, workers, grace, log, metrics",
+        )
     ]
 
 
@@ -1102,6 +1105,10 @@ NEEDS = {
     "external_id": {"role_arn", "role_name"},
     "accounts": {"role_name"},
 }
+UNSET_AS_A_WHOLE = (
+    *("source.sqs.", "source.flow_logs.", "output.files.", "enrich.ec2.accounts."),
+    *("enrich.threats.feeds.", "enrich.cost.prices.", "filter.rules."),
+)
 INSTEAD_OF = {"cloud_id": {"hosts"}}
 
 
@@ -1170,8 +1177,8 @@ def test_the_example_shows_exactly_the_defaults() -> None:
     config = load(EXAMPLE, EXAMPLE_ENVIRONMENT)
     in_force = set(paths_in(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))) & set(leaves())
     for path, default in leaves().items():
-        if path.startswith(("source.sqs.", "source.flow_logs.", "output.files.", "enrich.ec2.accounts.")):
-            continue  # sections that are unset as a whole
+        if path.startswith(UNSET_AS_A_WHOLE):
+            continue
         if default is None:
             assert path not in in_force, f"{path} is unset by default, so it must be commented out"
             continue
@@ -1205,7 +1212,7 @@ def test_what_is_commented_out_in_the_example_is_right_too(number: int, name: st
     for index, path in enumerate(re.findall(r"(?m)^ *(?:ca_certs|\w+_file): (\S+)", text)):
         (tmp_path / str(index)).write_text("abc\n")
         text = text.replace(path, str(tmp_path / str(index)))
-    secrets = {"ELASTICSEARCH_API_KEY": "abc", "ELASTICSEARCH_PASSWORD": "abc"}
+    secrets = {"ELASTICSEARCH_API_KEY": "abc", "ELASTICSEARCH_PASSWORD": "abc", "LIST_TOKEN": "abc"}
     changed = parse(text, "example", EXAMPLE_ENVIRONMENT | secrets)
     assert changed != load(EXAMPLE, EXAMPLE_ENVIRONMENT)
 

@@ -607,7 +607,7 @@ def test_a_ledger_is_durable_and_of_the_newest_version(path: Path, ledger: Ledge
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("PRAGMA user_version").fetchone() == (4,)
+        assert other.execute("PRAGMA user_version").fetchone() == (5,)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -615,8 +615,20 @@ def test_a_ledger_of_a_newer_release_is_refused_and_left_as_it_is(path: Path, *,
     Ledger(path).open().close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 7")
-    with pytest.raises(LedgerError, match="has version 7, this program knows 4: use the release that wrote it"):
+    with pytest.raises(LedgerError, match="has version 7, this program knows 5: use the release that wrote it"):
         Ledger(path, read_only=read_only).open()
     assert not list(path.parent.glob("*.corrupt-*"))
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (7,)
+
+
+def test_who_reports_is_kept_and_forgotten_once_it_is_long_silent(tmp_path: Path) -> None:
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    now = int(noon.timestamp())
+    day = 86_400
+    with Ledger(tmp_path / "ledger.sqlite3", clock=lambda: noon) as ledger:
+        assert ledger.reporters() == []
+        ledger.keep_reporters({"eni-a": (now - 100 * day, now - 60), "eni-b": (now - 9, now - 8)})
+        ledger.keep_reporters({"eni-b": (now - 9, now), "eni-old": (now - 100 * day, now - 91 * day)})
+    with Ledger(tmp_path / "ledger.sqlite3", clock=lambda: noon) as ledger:
+        assert sorted(ledger.reporters()) == [("eni-a", now - 100 * day, now - 60), ("eni-b", now - 9, now)]

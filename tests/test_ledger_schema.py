@@ -14,6 +14,7 @@ from exporter.errors import LedgerError
 from exporter.flow import Outcome, S3Object
 from exporter.ledger import NAME, Ledger, State
 from exporter.ledger_file import Row, open_to_write
+from exporter.ledger_filtered import Filtered
 from exporter.ledger_guest import RETRIED, retry, retry_keys
 from exporter.ledger_rows import place_of
 from exporter.ledger_schema import MIGRATIONS
@@ -69,8 +70,8 @@ def test_an_older_ledger_counts_what_it_knows(path: Path, caplog: pytest.LogCapt
     assert told(parts["123456789012", "eu-west-1"]) == ({State.DAMAGED: 1}, 5, 700)
     assert told(parts[None, None]) == ({State.DONE: 2, State.SET_ASIDE: 1}, 30, 0)
     begun, ended = (each.getMessage() for each in caplog.records)
-    assert begun == f"the ledger {path} goes from version {version} to 4: 5 objects"
-    assert ended.startswith(f"the ledger {path} has version 4 after 0.")
+    assert begun == f"the ledger {path} goes from version {version} to 5: 5 objects"
+    assert ended.startswith(f"the ledger {path} has version 5 after 0.")
 
 
 def told(part: Part) -> tuple[dict[State, int], int, int]:
@@ -117,13 +118,28 @@ def test_a_ledger_of_the_third_version_gets_a_place_for_who_owned_what(path: Pat
         assert list(ledger.rows("interface")) == [(2, "eni-2", "vpc-a", 5, 7)]
 
 
+def test_a_ledger_of_the_fourth_version_gets_a_place_for_what_filters_dropped(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(open_to_write(path, NOON, MIGRATIONS[:4])) as database:
+        database.execute("INSERT INTO bucket VALUES (1, 'logs')")
+        database.execute(
+            "INSERT INTO object (id, bucket, state, time, records, attempts, ended) VALUES (?, 1, 'done', 0, 7, 1, 0)",
+            (FIRST.id_prefix,),
+        )
+    with Ledger(path, clock=lambda: NOON) as ledger:
+        assert look(path, NOON).filtered == []
+        assert ledger.begin(FIRST) == 2
+        ledger.finish(Outcome(FIRST, records=7, dropped={("dns", "dropped"): 3}))
+        assert look(path, NOON).filtered == [Filtered("dns", "dropped", 3, NOON, NOON)]
+
+
 def test_a_ledger_of_an_older_version_is_brought_up_once(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.begin(FIRST)
     steps = (*MIGRATIONS, "ALTER TABLE object ADD COLUMN colour TEXT DEFAULT 'blue'")
     for _ in range(2):
         with closing(open_to_write(path, NOON, steps)) as database:
-            assert database.execute("PRAGMA user_version").fetchone() == (5,)
+            assert database.execute("PRAGMA user_version").fetchone() == (6,)
             assert database.execute("SELECT id, colour FROM object").fetchall() == [(FIRST.id_prefix, "blue")]
 
 
@@ -133,7 +149,7 @@ def test_a_step_that_fails_changes_nothing(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table: nowhere"):
         open_to_write(path, NOON, steps)
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (4,)
+        assert database.execute("PRAGMA user_version").fetchone() == (5,)
         assert "colour" not in [row[1] for row in database.execute("PRAGMA table_info(object)")]
 
 
@@ -200,6 +216,37 @@ def one_thing(chance: random.Random, ledger: Ledger, item: S3Object, path: Path)
         case _:
             ledger.begin(item)
             ledger.finish(Outcome(item, records=chance.randrange(100)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_filters_dropped_is_what_the_objects_last_were(path: Path, seed: int) -> None:
+    """Whatever was done before, and whether or not the object is still remembered."""
+    chance = random.Random(seed)  # noqa: S311 - a test's
+    items = [S3Object("logs", f"k{n}", "e", n, NOON - timedelta(hours=n)) for n in range(10)]
+    last: dict[str, dict[tuple[str, str], int]] = {}
+    with Ledger(path, clock=lambda: NOON) as ledger:
+        for _ in range(200):
+            item = chance.choice(items)
+            ledger.begin(item)
+            match chance.randrange(6):
+                case 0:
+                    ledger.fail(item, "no connection")
+                case 1:
+                    ledger.release(item)
+                case 2:
+                    ledger.set_aside(item, "gone")
+                case _:
+                    keys = [(rule, what) for rule in ("a", "b") for what in ("dropped", "would drop")]
+                    last[item.key] = {key: chance.randrange(1, 9) for key in keys if chance.random() < 0.4}
+                    damage = chance.choice(["", "breaks off"])
+                    ledger.finish(Outcome(item, records=9, damage=damage, dropped=last[item.key]))
+            if chance.random() < 0.2:
+                retry(path, RETRIED)
+        sums = Counter[tuple[str, str]]()
+        for counts in last.values():
+            sums.update(counts)
+        ledger.prune("logs", date(2026, 12, 1))
+    assert {(each.rule, each.outcome): each.records for each in look(path, NOON).filtered if each.records} == sums
 
 
 def test_a_look_costs_no_look_at_what_is_done(path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import LedgerError
-from exporter.flow import Outcome, S3Object
+from exporter.flow import Counts, Outcome, S3Object
 from exporter.ledger import Ledger, State
+from exporter.ledger_filtered import Filtered
 from exporter.ledger_rows import LONGEST_REGION
 from exporter.ledger_view import Work, look, since
 
@@ -118,6 +119,42 @@ def test_what_is_done_again_is_work_again_and_counts_once(path: Path, ledger: Le
     assert standing.total.recent[60] == Work(2, 20)
     assert (standing.total.objects, standing.total.records) == ({State.DONE: 1}, 10)
     assert standing.ended == NOON + timedelta(seconds=70)
+
+
+def test_what_filters_dropped_counts_once_an_object(path: Path, ledger: Ledger, clock: Clock) -> None:
+    def done(name: str, dropped: Counts, seconds: int) -> None:
+        clock.seconds = seconds
+        ledger.begin(stored(name, 0))
+        ledger.finish(Outcome(stored(name, 0), records=100, dropped=dropped))
+
+    done("a", {("dns", "dropped"): 10, ("chatter", "sampled out"): 5}, 0)
+    done("b", {("nodata", "dropped"): 2, ("dns", "dropped"): 1}, 60)
+    done("c", {}, 120)
+    first, second = (NOON + timedelta(seconds=seconds) for seconds in (0, 60))
+    chatter = Filtered("chatter", "sampled out", 5, first, first)
+    assert look(path, NOON).filtered == [
+        Filtered("dns", "dropped", 11, first, second),
+        chatter,
+        Filtered("nodata", "dropped", 2, second, second),
+    ]
+    clock.seconds = 180
+    ledger.begin(stored("b", 0))
+    assert look(path, NOON).filtered[0].records == 11
+    third = NOON + timedelta(seconds=240)
+    done("b", {("dns", "dropped"): 4, ("dns", "would drop"): 3}, 240)
+    assert look(path, NOON).filtered == [
+        Filtered("dns", "dropped", 14, first, third),
+        Filtered("dns", "would drop", 3, third, third),
+        chatter,
+        Filtered("nodata", "dropped", 0, second, second),
+    ]
+
+
+def test_what_did_not_end_well_counts_nothing(path: Path, ledger: Ledger) -> None:
+    for end_it in (ledger.fail, ledger.set_aside, ledger.release):
+        ledger.begin(stored("a", 0))
+        end_it(stored("a", 0), "why")
+    assert look(path, NOON).filtered == []
 
 
 def test_a_look_is_of_one_moment_and_takes_nothing_from_the_owner(path: Path, ledger: Ledger) -> None:

@@ -89,6 +89,7 @@ def test_the_wheel_holds_the_package_its_data_and_its_licence(installed: Install
     data = {
         f"exporter/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "mappings").rglob("*") if path.is_file()
     }
+    data.add("exporter/enrich/ports.tsv")
     own = {f"{about}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
     assert installed.names() == modules | data | own
 

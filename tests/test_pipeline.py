@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from exporter import config
 from exporter.ecs.document import Encoder
 from exporter.enrich.ends import enrich
 from exporter.errors import LedgerError, ObjectGone, Overwritten, Refused, SourceError, Stopped, Unavailable
 from exporter.fields import DEFAULT_FORMAT
+from exporter.filter.rules import Filter
 from exporter.flow import Batch, Body, Delivered, Delivery, S3Object, Sink
 from exporter.ledger import FIRST_WAIT, Entry, Ledger, State
+from exporter.ledger_view import look
 from exporter.metrics import Metrics
 from exporter.pipeline import Stages, take
 from exporter.read.reader import Reader
@@ -87,6 +90,7 @@ class Rig:
     folder: Path
     metrics: Metrics = field(default_factory=Metrics)
     abandon: Event = field(default_factory=Event)
+    filter: Filter = field(default_factory=Filter)
     now: datetime = NOON
 
     def __post_init__(self) -> None:
@@ -103,6 +107,7 @@ class Rig:
                 objects=objects,
                 reader=Reader(),
                 enrich=lambda batch: enrich(batch, None, self.metrics),
+                filter=self.filter.apply,
                 encoder=Encoder("tests", 1024 * 1024),
                 sink=sink or self.sink,
                 dead_letters=DeadLetterFile(self.folder, self.metrics),
@@ -304,6 +309,46 @@ def test_an_object_that_somebody_else_began_is_taken_again_at_the_first_attempt(
     assert sink.asked == [(True, False)]
     assert rig.documents() == []
     assert rig.ledger.summary().records == 1
+
+
+SMALL = config.Filter(
+    dry_run=False,
+    rules=(
+        config.FilterRule(name="small", action="drop", where={"network.packets": ("<3",)}),
+        config.FilterRule(name="tried", action="drop", where={"network.packets": (">=3",)}, dry_run=True),
+    ),
+)
+TINY = GOOD.replace(" 3 180 ", " 2 180 ")
+
+
+def test_what_a_filter_drops_is_counted_and_goes_nowhere(rig: Rig) -> None:
+    assert GOOD != TINY
+    rig.filter = Filter.of(SMALL)
+    assert rig.take(Bytes(text(HEADER, TINY, GOOD, TINY))) is State.DONE
+    assert [document["log"]["offset"] for document in rig.documents()] == [2]
+    assert rig.letters() == []
+    assert rig.metrics.value("filtered_total", rule="small", outcome="dropped") == 2
+    assert rig.metrics.value("filtered_total", rule="tried", outcome="would drop") == 1
+    assert rig.ledger.summary().records == 3, "records that were read"
+
+
+def test_what_is_taken_again_is_counted_once_by_the_ledger(rig: Rig) -> None:
+    """The first time all of it was filtered and then not delivered; the second time one document is there already."""
+    rig.filter = Filter.of(SMALL)
+    sink = Remembering(rig.sink)
+    data = text(HEADER, GOOD, TINY, GOOD)
+    assert rig.take(Bytes(data), RefusingSink(Refused("the index is read-only"))) is State.UNDONE
+    assert look(rig.folder / "ledger.sqlite3", NOON).filtered == []
+    assert rig.take(Bytes(data), sink) is State.DONE
+    found = {(each.rule, each.outcome): each.records for each in look(rig.folder / "ledger.sqlite3", NOON).filtered}
+    assert found == {("small", "dropped"): 1, ("tried", "would drop"): 2}
+    assert [document["log"]["offset"] for document in rig.documents()] == [3]
+
+
+def test_an_object_of_which_nothing_is_kept_is_done(rig: Rig) -> None:
+    rig.filter = Filter.of(SMALL)
+    assert rig.take(Bytes(text(HEADER, TINY, TINY))) is State.DONE
+    assert rig.documents() == []
 
 
 def test_a_failing_source_leaves_it_undone_for_a_while(rig: Rig) -> None:

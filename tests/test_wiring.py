@@ -395,6 +395,6 @@ def test_owners_are_asked_for_up_to_the_newest_flow_of_a_batch(
             return snapshot([Interface("eni-1", "vpc-a", ("10.0.0.1",))]) if len(asked) == len(reached) else None
 
     columns: dict[str, list[str | None]] = {"srcaddr": ["10.0.0.1"] * len(times), "dstaddr": ["8.8.8.8"] * len(times)}
-    enriched = wiring.enricher(cast("Inventory", Recorded()), Metrics())(timed(columns, times))
+    enriched = wiring.ends_step(cast("Inventory", Recorded()), Metrics())(timed(columns, times))
     assert asked == reached
     assert enriched.frame["source_owner"].to_list() == [0] * len(times)

@@ -182,6 +182,7 @@ def _send(settings: Config, parts: list[Part], stops: daemon.Stops, forget: Call
         forget(program.ledger, path)
         run = Backfill(parts, program.workers, program.ledger)
         try:
+            program.prepare()
             program.name_ends()
         except Stopped:
             return False

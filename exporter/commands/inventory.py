@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from exporter.addresses import Keys, keys_of_texts
 from exporter.commands.inventory_shown import show_address, show_all, show_reasons
 from exporter.commands.listing import counted, say
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded, time_of
 from exporter.config import Config
 from exporter.enrich import exported, snapshot_file
-from exporter.enrich.addresses import Keys, keys_of_texts
 from exporter.enrich.explained import Asked
 from exporter.enrich.history import History
 from exporter.enrich.history_store import StoredHistory

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from exporter.addresses import Keys
 from exporter.commands.listing import say, show_table
 from exporter.commands.status import lasting, place_of
-from exporter.enrich.addresses import Keys
 from exporter.enrich.explained import Asked, explain, moment
 from exporter.enrich.history import FILE, History, View
 from exporter.enrich.index import ALWAYS, NEVER

@@ -24,9 +24,10 @@ def once(config: ConfigPath = CONFIG_PATH) -> None:
         daemon.signals(stops, settings.grace, partial(daemon.leave, 1)),
         wiring.program(settings, stops) as program,
     ):
-        program.verify()
-        program.recover()
         try:
+            program.prepare()
+            program.verify()
+            program.recover()
             program.poll()
             left = _drained(program)
             wait(program.tidy())

@@ -20,6 +20,8 @@ from exporter.commands.tally import Nowhere, Refused, Tally
 from exporter.commands.told_apart import Reading, hindrance, reading_of
 from exporter.config import Config
 from exporter.ecs.document import Encoder
+from exporter.enrich.reporters import Reporters
+from exporter.enrichment import Enrichment, Outside, Step, enrichment_of
 from exporter.errors import ExporterError, InventoryError, ReadError, Stopped
 from exporter.flow import Batch, Body, Form, Piece, S3Object, Sink
 from exporter.ledger import NAME
@@ -43,10 +45,10 @@ _LETTER_BYTES, _NAME_BYTES = 1000, 100
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What letters pass on their way."""
+    """What letters pass on their way: no filter, for somebody wants these lines."""
 
     original: bool
-    enrich: Callable[[Batch], Batch]
+    enrich: Step
     encoder: Encoder
     sink: Sink
     refused: Refused
@@ -72,7 +74,7 @@ def replaying(config: Config, letters: Letters, *, dry_run: bool) -> Iterator[Wa
                 sink.verify()
             yield Way(
                 config.output.event_original,
-                wiring.enricher(None, metrics) if dry_run else _enricher(config, metrics, stops),
+                wiring.ends_step(None, metrics) if dry_run else _enriching(config, metrics, stops),
                 Encoder(config.output.namespace, config.output.request_bytes),
                 sink,
                 refused,
@@ -105,23 +107,31 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _enricher(config: Config, metrics: Metrics, stops: daemon.Stops) -> Callable[[Batch], Batch]:
-    """Both ends by an inventory that is asked for once, when there is a line to enrich."""
-    if not config.enrich.ec2.enabled:
-        return wiring.enricher(None, metrics)
-    rows = Ownership(config.state.folder / NAME)
-    inventory = wiring.inventory_of(config, Clients(config), rows, metrics, stops)
-    enrich = wiring.enricher(inventory, metrics)
+def _enriching(config: Config, metrics: Metrics, stops: daemon.Stops) -> Step:
+    """All that `run` adds, by an inventory and lists that are asked for once, when there is a line to enrich."""
+    aws, known = Clients(config), list[Enrichment]()
 
-    def once_known(batch: Batch) -> Batch:
+    def made() -> Enrichment:
+        inventory = None
+        if config.enrich.ec2.enabled:
+            inventory = wiring.inventory_of(config, aws, Ownership(config.state.folder / NAME), metrics, stops)
         if inventory is not None and inventory.current() is None and not inventory.refresh():
             raise InventoryError(
                 "EC2 does not answer (the log says why), and a line that goes out without names never gets them; "
                 "with enrich.ec2.enabled: false lines go out without names"
             )
-        return enrich(batch)
+        ends = wiring.ends_step(inventory, metrics, config.enrich.internal_networks)
+        outside = Outside(aws.s3.of, config.state.folder / "replay-feeds", stops.soon)
+        enrichment = enrichment_of(config, ends, Reporters(), outside, metrics)
+        enrichment.start()
+        return enrichment
 
-    return once_known
+    def enrich(batch: Batch) -> Batch:
+        if not known:
+            known.append(made())
+        return known[0](batch)
+
+    return enrich
 
 
 def replay_letters(letters: Iterable[KeptLetter], way: Way, names: tuple[str, ...], tally: Tally) -> None:

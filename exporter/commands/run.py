@@ -28,10 +28,11 @@ def run(config: ConfigPath = CONFIG_PATH) -> None:
         listening(settings.metrics.address, program.metrics, program.health),
     ):
         try:
+            program.prepare()
             retrying(OUTPUT, stops.soon, _note)(program.verify)
             retrying(OUTPUT, stops.soon, _note)(program.recover)
         except Stopped:
-            log.info("stopped before the output was there")
+            log.info("stopped before all was there that is needed")
         else:
             daemon.repeat(_jobs(settings, program), stops)
     log.info("stopped; %d objects were done", program.metrics.value("objects_total", outcome="done"))
@@ -47,6 +48,8 @@ def _jobs(settings: Config, program: wiring.Program) -> tuple[daemon.Job, ...]:
         jobs.append(daemon.Job(queue.source_id, every, partial(program.consume, consumer)))
     if program.inventory is not None:
         jobs.append(daemon.Job("inventory", settings.enrich.ec2.refresh_every, program.refresh, at_once=False))
+    fresh = program.enrichment.fresh
+    jobs += [daemon.Job(each.name, each.every, partial(program.freshen, each), at_once=False) for each in fresh]
     return tuple(jobs)
 
 

@@ -15,6 +15,7 @@ from exporter.enrich.accounts import ORGANIZATION, OWN
 from exporter.enrich.history import FILE
 from exporter.health import INVENTORY
 from exporter.ledger import BACKFILL, NAME, State
+from exporter.ledger_filtered import Filtered
 from exporter.ledger_ownership import last_answers
 from exporter.ledger_troubles import OTHERS, Trouble
 from exporter.ledger_view import SPANS, Part, Standing, Work, look, since
@@ -34,6 +35,9 @@ STATES = {
 
 WELL = 20
 """Accounts and regions whose inventory is well that are shown one by one, the oldest."""
+
+FILTERED = ("dropped", "sampled out", "would drop")
+"""What a filter's rule does with records, in the order of the columns."""
 
 _LEFT = (State.FAILED, State.DAMAGED, State.SET_ASIDE)
 _UNITS = ((timedelta(days=2), timedelta(days=1), "days"), (timedelta(hours=2), timedelta(hours=1), "h"))
@@ -65,7 +69,8 @@ def status(
     aside: gone, or nothing of it could be read.  The rates are of whole minutes.  A line without account and region is
     of objects whose keys tell none, or that an older release did.  inventory: how long ago EC2 last told who owns what,
     and why it does not now; what does not answer stands first, then the oldest, and of what does answer only the 20
-    oldest.  The exit status is 1 where there is no ledger yet.
+    oldest.  filter rule: the records that each rule of the filter did not let out, or would not have, were it no dry
+    run; an object that is done again counts once.  The exit status is 1 where there is no ledger yet.
     """
     settings, now = loaded(config), datetime.now(UTC)
     folder = settings.state.folder
@@ -173,6 +178,23 @@ def _show(first: str, standing: Standing) -> None:
             say("")
             rows = [(*name, *cells(each, standing.now)) for name, each in zip(names, parts, strict=False)]
             show_table(("account", "region", *heads), rows)
+    if standing.filtered:
+        say("")
+        show_table(("filter rule", *FILTERED, "since", "last"), _filtered(standing.filtered, standing.now))
+
+
+def _filtered(filtered: Sequence[Filtered], now: datetime) -> list[tuple[str, ...]]:
+    """A row a rule: its records by what it did with them, since when, and how long ago the last of them was."""
+    rules = {each.rule: {one.outcome: one for one in filtered if one.rule == each.rule} for each in filtered}
+    return [
+        (
+            rule,
+            *(f"{outcomes[name].records:,}" if name in outcomes else "0" for name in FILTERED),
+            f"{min(each.since for each in outcomes.values()):%Y-%m-%dT%H:%M:%SZ}",
+            f"{_age(max(each.last for each in outcomes.values()), now)} ago",
+        )
+        for rule, outcomes in rules.items()
+    ]
 
 
 def _trouble(trouble: Trouble, now: datetime) -> tuple[str, ...]:
@@ -251,6 +273,16 @@ def _as_json(standing: Standing) -> dict[str, object]:
         "troubles": [
             {"scope": each.scope, "what": each.what, "since": _iso(each.since), "reason": each.reason}
             for each in standing.troubles
+        ],
+        "filter": [
+            {
+                "rule": each.rule,
+                "outcome": each.outcome,
+                "records": each.records,
+                "since": _iso(each.since),
+                "last": _iso(each.last),
+            }
+            for each in standing.filtered
         ],
     }
 

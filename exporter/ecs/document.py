@@ -31,7 +31,7 @@ def _leaf(path: str, column: str, *, quoted: bool = True) -> Leaf:
 
 
 def _members(path: str, column: str) -> Members:
-    return Members(tuple(path.split(".")), column)
+    return Members(tuple(path.split(".")) if path else (), column)
 
 
 def _parts(each: Field) -> Iterator[Leaf | Members]:
@@ -53,9 +53,14 @@ PARTS: tuple[Leaf | Members, ...] = (
     _leaf("network.type", "network_type"),
     _leaf("network.community_id", "community_id"),
     _leaf("related.ip", "related_ip", quoted=False),
-    _leaf("source.locality", "source_locality"),
-    _leaf("destination.locality", "destination_locality"),
+    _leaf("network.protocol", "network_protocol"),
     _leaf("flow.locality", "flow_locality"),
+    _members("", "client_server"),
+    _members("aws.vpcflow", "views"),
+    _members("aws.vpcflow", "cost"),
+    _leaf("aws.vpcflow.sample_rate", "sample_rate", quoted=False),
+    _leaf("threat.enrichments", "threats", quoted=False),
+    _leaf("threat.feed.name", "threat_feeds", quoted=False),
     _leaf("cloud.origin", "source_cloud", quoted=False),
     _leaf("cloud.target", "destination_cloud", quoted=False),
     _leaf("aws.vpcflow.source", "source_vpcflow", quoted=False),

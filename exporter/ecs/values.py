@@ -5,7 +5,7 @@ looked up by number; that costs a hundredth of making it for each record.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,16 @@ import polars as pl
 
 from exporter.ecs.community_id import community_ids
 from exporter.ecs.compiler import escaped
+from exporter.ecs.conversation import conversation
 from exporter.ecs.ends import REPORTER
-from exporter.ecs.tables import PROTOCOLS, tcp_flags
 from exporter.fields import BY_COLUMN, FIELDS, Kind
-from exporter.flow import Batch
+from exporter.flow import CLIENT_RULES, ENDS, REPORTING, Batch
+from exporter.protocols import PROTOCOLS, tcp_flags
 
 Columns = dict[str, pl.Expr]
+
+READY_MADE = ("network_protocol", "threats", "threat_feeds", "sample_rate")
+"""What enrichment and filters add as it stands in documents: no text of it needs escaping any more."""
 
 _ADDRESSES = tuple(field.column for field in FIELDS if field.kind is Kind.ADDRESS)
 _NUMBERED = ("protocol", "tcp_flags")
@@ -26,8 +30,8 @@ _NUMBERED = ("protocol", "tcp_flags")
 READY = frozenset((*_ADDRESSES, *_NUMBERED))
 """Columns whose text is whole members of one object: the field table's paths, and what follows from the value."""
 
-_ENDS = ("srcaddr", "dstaddr")
-_USED = frozenset(field.column for field in FIELDS) | {"original", "row", "source_locality", "destination_locality"}
+_ENDS = {"source": "srcaddr", "destination": "dstaddr"}
+_USED = frozenset(field.column for field in FIELDS) | {"original", "row", *READY_MADE}
 _STATUS_ONLY = ["NODATA", "SKIPDATA"]
 _VERDICTS = pl.Series(
     [
@@ -58,13 +62,16 @@ def values(part: pl.DataFrame, batch: Batch, ends: pl.DataFrame | None) -> Colum
     columns |= _numbers(part)
     columns |= _addresses(part, batch)
     columns |= _orchestrator(part)
+    columns |= _views(part)
+    columns |= _costs(part)
+    columns |= conversation(part, batch.addresses)
     if ends is not None:
         columns |= _both_ends(part, ends)
         _add_own(columns, part, ends)
         if "account_name" in ends.columns:
             columns["account_name"] = pl.lit(_account_name(part, ends, batch.source.account))
-    if "source_locality" in part.columns and "destination_locality" in part.columns:
-        columns["flow_locality"] = _flow_locality()
+    if batch.about is not None:
+        columns |= _of_addresses(part, batch.about, columns)
     source = batch.source
     for column, name, fallback in (
         ("cloud_account_id", "account_id", source.account),
@@ -80,7 +87,7 @@ def values(part: pl.DataFrame, batch: Batch, ends: pl.DataFrame | None) -> Colum
 def _text(part: pl.DataFrame, name: str, batch: Batch) -> pl.Expr:
     """A column as text, escaped where its batch is not known to be free of what needs it."""
     column = part[name]
-    if column.dtype == pl.String and not batch.plain:
+    if column.dtype == pl.String and not batch.plain and name not in READY_MADE:
         return pl.lit(_per_distinct(column, escaped))
     return pl.col(name) if column.dtype == pl.String else pl.col(name).cast(pl.String)
 
@@ -168,13 +175,94 @@ def _addresses(part: pl.DataFrame, batch: Batch) -> Columns:
     present = [name for name in _ADDRESSES if name in part.columns]
     if not present or not len(batch.addresses.text):
         return columns
+    more = _more(batch.about)
     for name in present:
         text = _around(batch.addresses.text, [f',"{key}":"' for key in _names(name)])
+        if more is not None and name in _ENDS.values():
+            text = text + more
         columns[name] = pl.lit(text).gather(pl.col(name).to_physical())
     columns["related_ip"] = _related(part, present, batch)
     family = pl.Series(np.where(batch.addresses.family == 4, "ipv4", "ipv6"), dtype=pl.String)  # noqa: PLR2004 - IPv4
     columns["network_type"] = pl.lit(family).gather(pl.coalesce(pl.col(present).to_physical()))
     return columns
+
+
+def _more(about: pl.DataFrame | None) -> pl.Series | None:
+    """What else the object of an end says that has this address, by the address."""
+    if about is None:
+        return None
+    told = {"locality": (',"locality":"', '"'), "geo": (',"geo":', ""), "as": (',"as":', "")}
+    texts = [
+        pl.when(pl.col(name).is_not_null()).then(pl.concat_str(pl.lit(before), pl.col(name), pl.lit(after)))
+        for name, (before, after) in told.items()
+        if name in about.columns
+    ]
+    return about.select(pl.concat_str(texts, ignore_nulls=True)).to_series()
+
+
+def _of_addresses(part: pl.DataFrame, about: pl.DataFrame, columns: Columns) -> Columns:
+    """What follows from both addresses together, and who an end is that the inventory does not know: AWS's services."""
+    made: Columns = {}
+    codes = {end: pl.col(column).to_physical() for end, column in _ENDS.items() if column in part.columns}
+    if len(codes) == len(_ENDS):
+        place = about["locality"].replace_strict(["internal", "external"], [1, 2], default=0, return_dtype=pl.UInt8)
+        source, destination = (pl.lit(place).gather(code) for code in codes.values())
+        made["flow_locality"] = pl.lit(_FLOW_LOCALITIES).gather(3 * source + destination)
+    if "aws_service" in about.columns:
+        text = pl.lit(_services(about))
+        for end, code in codes.items():
+            owned = [columns[name]] if (name := f"{end}_cloud") in columns else []
+            made[name] = pl.coalesce(*owned, text.gather(code))
+    return made
+
+
+_FLOW_LOCALITIES = pl.Series(
+    [None, None, None, None, "internal", "external", None, "external", "external"], dtype=pl.String
+)
+"""By three times the source's locality and the destination's: 0 unknown, 1 internal, 2 external."""
+
+
+def _services(about: pl.DataFrame) -> pl.Series:
+    """The service and its region of each address that is AWS's own, as a JSON object."""
+    service, region = pl.col("aws_service"), pl.col("aws_region")
+    text = pl.format(
+        '{{{}"service":{{"name":"{}"}}}}',
+        pl.when(region.is_not_null()).then(pl.format('"region":"{}",', region)).otherwise(pl.lit("")),
+        service,
+    )
+    return about.select(pl.when(service.is_not_null()).then(text)).to_series()
+
+
+def _views(part: pl.DataFrame) -> Columns:
+    """Members that say whose view of the flow the record is, and what told who the client is."""
+    names = [name for name in ("reporting", "client_rule") if name in part.columns]
+    if not names:
+        return {}
+    unknown = pl.lit(0, dtype=pl.UInt8)
+    reporting, rule = (
+        (pl.col(name) + 1).fill_null(0) if name in names else unknown for name in ("reporting", "client_rule")
+    )
+    return {"views": pl.lit(_VIEWS).gather(reporting * (len(CLIENT_RULES) + 1) + rule)}
+
+
+def _all_views() -> Iterator[str | None]:
+    """By a place in REPORTING and one in CLIENT_RULES, 0 for none and then one more than the place."""
+    reporters = [json.dumps(list(ENDS) if name == "only" else name, separators=(",", ":")) for name in REPORTING]
+    for reporter in ("", *(f',"reporter":{text}' for text in reporters)):
+        for rule in ("", *(f',"client_rule":"{name}"' for name in CLIENT_RULES)):
+            yield reporter + rule or None
+
+
+_VIEWS = pl.Series(list(_all_views()), dtype=pl.String)
+
+
+def _costs(part: pl.DataFrame) -> Columns:
+    if "cost_usd" not in part.columns:
+        return {}
+    text = pl.concat_str(
+        pl.lit(',"cost":{"kind":"'), "cost_kind", pl.lit('","usd":'), pl.col("cost_usd").round(12), pl.lit("}")
+    )
+    return {"cost": text}
 
 
 def _around(text: pl.Series, before: Iterable[str]) -> pl.Series:
@@ -272,16 +360,6 @@ def _is_said(part: pl.DataFrame, column: str) -> bool:
 
 def _is_silent(part: pl.DataFrame, column: str) -> bool:
     return column not in part.columns or part[column].null_count() == part.height
-
-
-def _flow_locality() -> pl.Expr:
-    source, destination = pl.col("source_locality"), pl.col("destination_locality")
-    return (
-        pl.when((source == "internal") & (destination == "internal"))
-        .then(pl.lit("internal"))
-        .when(source.is_not_null() & destination.is_not_null())
-        .then(pl.lit("external"))
-    )
 
 
 def _row_hex(rows: pl.Series) -> pl.Series:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from exporter.enrich.addresses import cidrs_of_texts
+from exporter.addresses import cidrs_of_texts
 from exporter.enrich.index import Kind
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot, pairs_of
 from exporter.enrich.managed import Managed, behind

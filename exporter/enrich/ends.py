@@ -32,7 +32,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import Flags, Integers, Keys, find, keys_of
+from exporter.addresses import Flags, Integers, Keys, find, keys_of
 from exporter.enrich.index import ALWAYS, NEVER, Index
 from exporter.enrich.locality import locality
 from exporter.flow import Batch
@@ -151,24 +151,24 @@ class _End:
     """Whether the place is clear, and its owners are known at other times only."""
 
 
-def enrich(batch: Batch, known: Known | None, metrics: Metrics) -> Batch:
-    """The batch with `source_locality` and `destination_locality` (String), and what is known of its ends.
+def enrich(batch: Batch, known: Known | None, metrics: Metrics, internal: tuple[str, ...] = ()) -> Batch:
+    """The batch with the `locality` of each address, and what is known of its ends; `internal` networks are inside.
 
     That is: the UInt32 columns `reporter`, `source_owner` and `destination_owner`, rows of `owners` (now those of
-    `known`), null where nobody is known; and `flow_direction`, where the record has none, from the reporting
-    interface's own addresses: null where they are at both ends or at neither.  Where nothing is known these are left
-    as they are.  Number, order and all other values of the records stay.  Every end that has an address is counted.
+    `known`), null where nobody is known; `reporter_public` (Boolean), whether the reporting interface has, or had, a
+    public address; and `flow_direction`, where the record has none, from the reporting interface's own addresses: null
+    where they are at both ends or at neither.  Where nothing is known these are left as they are.  Number, order and
+    all other values of the records stay.  Every end that has an address is counted.
     """
     codes = {end: _codes(batch.frame, column) for end, column in ENDS.items()}
     if known is None:
-        names = locality(batch.addresses)
         for end, column in codes.items():
             metrics.add("ends_total", len(column) - column.null_count(), end=end, resolved=UNKNOWN)
-        return replace(batch, frame=batch.frame.with_columns(_gathered(names, codes)))
+        return batch.with_about(locality(batch.addresses, internal).alias("locality"))
     index, keys = known.index, keys_of(batch.addresses)
     slots = index.slots(keys)
     owned = np.logical_or.reduce([index.owned[slot] for slot in slots])
-    names = locality(batch.addresses, index.networks, owned)
+    names = locality(batch.addresses, index.networks + internal, owned)
     _, reporter = _looked_up(batch.frame, _existing(batch.frame, ("interface_id",)), index.interfaces)
     first, last = window(batch.frame)
     _learn(index, codes, reporter, first + LATE, last - LATE)
@@ -186,11 +186,11 @@ def enrich(batch: Batch, known: Known | None, metrics: Metrics) -> Batch:
     }
     frame = batch.frame.with_columns(
         _rows("reporter", index.rows(reporter, first, last)),
+        pl.Series("reporter_public", index.public[reporter]),
         *(_rows(f"{end}_owner", index.rows(interface, first, last)) for end, interface in interfaces.items()),
         *_direction(batch.frame, ends["source"], ends["destination"]),
-        *_gathered(names, codes),
-    )
-    return replace(batch, frame=frame, owners=known.owners)
+    ).rechunk()  # columns cut alike: whatever looks at several of them costs less
+    return replace(batch, frame=frame, owners=known.owners).with_about(names.alias("locality"))
 
 
 def window(frame: pl.DataFrame) -> tuple[Integers, Integers]:
@@ -498,11 +498,6 @@ def _direction(frame: pl.DataFrame, source: _End, destination: _End) -> list[pl.
         .then(pl.lit(REPORTING["destination"]))
     )
     return [pl.coalesce("flow_direction", told) if given else told.alias("flow_direction")]
-
-
-def _gathered(names: pl.Series, codes: Mapping[str, pl.Series]) -> list[pl.Series]:
-    """A locality per distinct address to a column an end."""
-    return [names.gather(column).alias(f"{end}_locality") for end, column in codes.items()]
 
 
 def _rows(name: str, owner: Integers) -> pl.Series:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import Keys
+from exporter.addresses import Keys
 from exporter.enrich.ends import AMBIGUOUS, LATE, NOT_THEN, RESOLVED, UNKNOWN, Known, enrich
 from exporter.enrich.index import ALWAYS, NEVER, Index
 from exporter.enrich.remembered import Span, spans_of, text_of

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import Integers, Keys, halves, joined
+from exporter.addresses import Integers, Keys, halves, joined
 from exporter.enrich.history import FILE, FOREIGN, OF_FILE, Changes, History, pairs_in
 from exporter.enrich.index import Index, Kind
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot

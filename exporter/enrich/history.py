@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import cidrs_of_texts, halves, joined
+from exporter.addresses import cidrs_of_texts, halves, joined
 from exporter.enrich.index import ALWAYS, KIND_CODES, NEVER, Claims, Index, Kind, Versions, indexed
 from exporter.enrich.inventory import OWNERS, Snapshot, codes, pairs_of
 from exporter.errors import InventoryError

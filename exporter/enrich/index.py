@@ -13,7 +13,7 @@ from threading import Lock
 
 import numpy as np
 
-from exporter.enrich.addresses import MAPPED, Flags, Integers, Keys, find
+from exporter.addresses import MAPPED, Flags, Integers, Keys, find
 
 NEVER, ALWAYS = 0, (1 << 36) - 1
 """Before all times and after them; between them is room for two thousand years."""
@@ -160,6 +160,8 @@ class Index:
     """By slot: whether `lone` does not tell."""
     own: Intervals
     """By interface and shared slot (see `own_key`): the interface, where it claimed it, alone or not."""
+    public: Flags
+    """By interface: a public address was mapped to it at some time."""
     primary: Integers
     """By interface: the slot of its primary address."""
     primary_interval: Integers
@@ -313,6 +315,7 @@ def indexed(  # noqa: PLR0913  each is one thing that an index is made from
         lone=lone,
         shared=np.append(lone[:-1] < 0, np.False_),
         own=Intervals.of(*_united(own_key[told], claims.since[told], claims.until[told], claims.owner[told])),
+        public=np.isin(np.arange(len(interfaces) + 1), claims.owner[claims.kind == Kind.PUBLIC.code]),
         primary=primary,
         primary_interval=_primary_intervals(held, held_slot, primary),
         versions=Intervals.of(versions.interface, versions.since, versions.until, versions.row),

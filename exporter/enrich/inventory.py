@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import cidrs_of_texts
+from exporter.addresses import cidrs_of_texts
 from exporter.enrich.index import ALWAYS, KIND_CODES, NEVER, Claims, Index, Versions, indexed
 
 OWNERS: dict[str, Any] = {

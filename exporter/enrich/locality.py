@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from exporter.enrich.addresses import MAPPED, Flags, Keys, keys_of
-from exporter.flow import Addresses
-
-INTERNAL, EXTERNAL = "internal", "external"
+from exporter.addresses import MAPPED, Flags, Keys, keys_of
+from exporter.flow import EXTERNAL, INTERNAL, Addresses
 
 NETWORKS: tuple[tuple[str, str | None], ...] = (
     ("0.0.0.0/0", EXTERNAL),

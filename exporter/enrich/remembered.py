@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from exporter.enrich.addresses import Keys, find, joined
+from exporter.addresses import Keys, find, joined
 from exporter.enrich.history import LAG, OF_FILE, History, View
 from exporter.enrich.index import SINGLE, Index, Kind, masked
 

@@ -32,7 +32,7 @@ from typing import Any
 
 import polars as pl
 
-from exporter.enrich.addresses import cidrs_of_texts, packed
+from exporter.addresses import cidrs_of_texts, packed
 from exporter.enrich.answers import tags_text
 from exporter.enrich.index import ALWAYS, NEVER, Kind
 from exporter.enrich.inventory import ADDRESSES, OWNERS, Snapshot, pairs_of

@@ -26,6 +26,9 @@ Json = dict[str, Any]
 LOGSDB_SINCE = (8, 17)
 """The first release whose logsdb is more than a preview."""
 
+NESTED_SINCE = (8, 16)
+"""The first release that takes nested fields in an index that is sorted (its pull request 110251)."""
+
 _LATER = {429, 500, 502, 503, 504}
 """Answers that may be others in a while."""
 
@@ -82,12 +85,13 @@ def setup(  # noqa: PLR0913 one argument an option, each with a name
     """
     stream = f"logs-aws.vpcflow-{namespace}"
     with _explained():
-        mode = _mode(client, index_mode)
+        about = client.info()["version"]
+        mode = _mode(client, index_mode, about)
         wanted = {
             f"_component_template/vpcflow-exporter-settings-{namespace}": settings_template(
                 retention, mode, shards, replicas
             ),
-            "_component_template/vpcflow-exporter-mappings": _read("mappings.json", namespace),
+            "_component_template/vpcflow-exporter-mappings": mappings_template(about),
             f"_index_template/{stream}": _read("index_template.json", namespace),
         }
         steps = _install(client, stream, wanted, retention)
@@ -141,13 +145,28 @@ def _read(name: str, namespace: str = "") -> Json:
     return body
 
 
-def _mode(client: Elasticsearch, wanted: IndexMode) -> Literal["standard", "logsdb"]:
+def mappings_template(about: Json) -> Json:
+    """The component template with the mappings, for the server that tells this of its version.
+
+    An older one has plain objects in place of nested ones: which of several threats matched which field is then told
+    by the documents and not by a search.
+    """
+    body = _read("mappings.json")
+    if not _is_since(about, NESTED_SINCE):
+        del body["template"]["mappings"]["properties"]["threat"]["properties"]["enrichments"]["type"]
+    return body
+
+
+def _mode(client: Elasticsearch, wanted: IndexMode, about: Json) -> Literal["standard", "logsdb"]:
     """What is asked for; for `auto` logsdb where the server is new enough and accepts it."""
     if wanted != "auto":
         return wanted
-    about = client.info()["version"]
-    known = about.get("build_flavor") == "serverless" or version_of(about["number"]) >= LOGSDB_SINCE
-    return "logsdb" if known and _accepts_logsdb(client) else "standard"
+    return "logsdb" if _is_since(about, LOGSDB_SINCE) and _accepts_logsdb(client) else "standard"
+
+
+def _is_since(about: Json, release: tuple[int, ...]) -> bool:
+    """Whether a server that tells this of its version is of this release or a newer one; serverless always is."""
+    return about.get("build_flavor") == "serverless" or version_of(about["number"]) >= release
 
 
 def version_of(number: str) -> tuple[int, ...]:

@@ -102,7 +102,7 @@ def test_an_output_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
         seconds, log = stopped(process)
     assert re.search(r"and asked again in \d+\.\d s: logs-aws\.vpcflow-exporter: connection: ", line)
     assert (process.returncode, seconds < 5) == (0, True)
-    assert "stopped before the output was there" in log
+    assert "stopped before all was there that is needed" in log
     assert "Traceback" not in log
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from exporter.__main__ import app
 from exporter.commands.status import backfill_headline, headline, lasting
-from exporter.flow import Outcome, S3Object
+from exporter.flow import Counts, Outcome, S3Object
 from exporter.ledger import BACKFILL, NAME, Ledger, State
 from exporter.ledger_troubles import Trouble
 from exporter.ledger_view import Part, Standing
@@ -191,8 +191,9 @@ def test_the_same_as_json(folder: Path) -> None:
     }
     assert second == {"account": None, "region": None, "objects": {**states, "under_way": 1}, **nothing, **way}
     assert datetime.fromisoformat(told.pop("now")) - now < timedelta(seconds=30)
+    nothing_else: dict[str, Any] = {"inventory": [], "backfill": None}
     trouble = {"scope": "inventory eu-west-1", "what": "eu-west-1", "since": ended, "reason": "denied"}
-    assert told == {"running": True, "ended": ended, "troubles": [trouble], "inventory": [], "backfill": None}
+    assert told == {"running": True, "ended": ended, "troubles": [trouble], "filter": [], **nothing_else}
 
 
 def test_what_is_not_over_yet_is_no_seconds_old(folder: Path) -> None:
@@ -326,6 +327,46 @@ def test_a_backfill_as_json(folder: Path) -> None:
     assert told["running"] is False
     assert told["backfill"]["running"] is True
     assert told["backfill"]["total"]["objects"]["waiting"] == 1
+
+
+# What the filter did --------------------------------------------------------------------------------------------------
+
+DROPPED: Counts = {
+    ("internal dns", "dropped"): 12_000,
+    ("health checks", "sampled out"): 900,
+    ("internal dns", "would drop"): 34,
+    ("nodata", "dropped"): 0,
+}
+
+
+def test_what_the_filter_did_by_rule(folder: Path) -> None:
+    now = datetime.now(UTC)
+    with Ledger(folder / "state" / NAME, clock=lambda: now - timedelta(minutes=4, seconds=30)) as ledger:
+        ledger.begin(stored("a", now))
+        ledger.finish(Outcome(stored("a", now), records=20_000, dropped=DROPPED))
+        lines = shown(folder)
+    since = f"{now - timedelta(minutes=4, seconds=30):%Y-%m-%dT%H:%M:%SZ}"
+    assert lines[-5:] == [
+        "",
+        "filter rule dropped sampled out would drop since last",
+        f"internal dns 12,000 0 34 {since} 4 min ago",
+        f"health checks 0 900 0 {since} 4 min ago",
+        f"nodata 0 0 0 {since} 4 min ago",
+    ]
+
+
+def test_what_the_filter_did_as_json(folder: Path) -> None:
+    with Ledger(folder / "state" / NAME, clock=lambda: NOON) as ledger:
+        ledger.begin(stored("a", NOON))
+        ledger.finish(Outcome(stored("a", NOON), records=20_000, dropped=DROPPED))
+        told = json.loads(run(folder, "--json").stdout)["filter"]
+    times = {"since": "2026-11-03T12:00:00+00:00", "last": "2026-11-03T12:00:00+00:00"}
+    assert told == [
+        {"rule": "internal dns", "outcome": "dropped", "records": 12_000, **times},
+        {"rule": "internal dns", "outcome": "would drop", "records": 34, **times},
+        {"rule": "health checks", "outcome": "sampled out", "records": 900, **times},
+        {"rule": "nodata", "outcome": "dropped", "records": 0, **times},
+    ]
 
 
 # Where nothing can be told --------------------------------------------------------------------------------------------

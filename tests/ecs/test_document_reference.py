@@ -137,7 +137,7 @@ def _known(found: list[Batch]) -> list[reference.Known]:
     result: list[reference.Known] = []
     for batch in found:
         owners = [{**row, "tags": json.loads(row["tags"] or "{}")} for row in _rows(batch.owners)]
-        result += [_of(row, owners) for row in batch.frame.rows(named=True)]
+        result += [_of(row, owners, _localities(batch)) for row in batch.frame.rows(named=True)]
     return result
 
 
@@ -145,7 +145,15 @@ def _rows(owners: pl.DataFrame | None) -> list[dict[str, Any]]:
     return [] if owners is None else owners.rows(named=True)
 
 
-def _of(row: Mapping[str, Any], owners: list[dict[str, Any]]) -> reference.Known:
+def _localities(batch: Batch) -> dict[str | None, str | None]:
+    """The locality of each address of a batch."""
+    assert batch.about is not None
+    return dict(zip(batch.addresses.text, batch.about["locality"], strict=True))
+
+
+def _of(
+    row: Mapping[str, Any], owners: list[dict[str, Any]], localities: Mapping[str | None, str | None]
+) -> reference.Known:
     def owner(name: str) -> dict[str, Any] | None:
         place = row.get(name)
         return None if place is None else owners[place]
@@ -154,7 +162,7 @@ def _of(row: Mapping[str, Any], owners: list[dict[str, Any]]) -> reference.Known
         reporter=owner("reporter"),
         source=owner("source_owner"),
         destination=owner("destination_owner"),
-        source_locality=row["source_locality"],
-        destination_locality=row["destination_locality"],
+        source_locality=localities.get(row.get("srcaddr")),
+        destination_locality=localities.get(row.get("dstaddr")),
         direction=row.get("flow_direction"),
     )

@@ -329,9 +329,9 @@ def gateway_batch(*records: GatewayRecord) -> Batch:
 
 
 def test_locality_at_both_ends_of_a_transit_gateways_record() -> None:
-    frame = enrich(gateway_batch(GatewayRecord("2600:1f18::77", OUTSIDE, "vpc-a", None)), OWNED, Metrics()).frame
-    assert frame["source_locality"].to_list() == ["internal"], "of the inventory's networks"
-    assert frame["destination_locality"].to_list() == ["external"]
+    enriched = enrich(gateway_batch(GatewayRecord("2600:1f18::77", OUTSIDE, "vpc-a", None)), OWNED, Metrics())
+    assert localities(enriched, "srcaddr") == ["internal"], "of the inventory's networks"
+    assert localities(enriched, "dstaddr") == ["external"]
 
 
 def test_records_of_interfaces_and_of_gateways_in_one_batch() -> None:
@@ -391,8 +391,7 @@ def test_the_whole_frame() -> None:
             "reporter": [1, 0, None],
             "source_owner": [0, 0, None],
             "destination_owner": [1, None, None],
-            "source_locality": ["internal", "internal", None],
-            "destination_locality": ["internal", "external", None],
+            "reporter_public": [False, True, False],
         },
         schema_overrides=dict.fromkeys(("pkt_srcaddr", "pkt_dstaddr"), pl.String)
         | dict.fromkeys(("row", "reporter", "source_owner", "destination_owner"), pl.UInt32),
@@ -400,6 +399,23 @@ def test_the_whole_frame() -> None:
     addresses = pl.col("srcaddr", "dstaddr", "pkt_srcaddr", "pkt_dstaddr").cast(pl.String)
     assert_frame_equal(enriched.frame.with_columns(addresses), expected, check_column_order=False)
     assert enriched.owners is INVENTORY.owners
+    assert localities(enriched, "srcaddr") == ["internal", "internal", None]
+    assert localities(enriched, "dstaddr") == ["internal", "external", None]
+
+
+def localities(enriched: Batch, column: str) -> list[str | None]:
+    """The locality of the address in a column, record by record."""
+    assert enriched.about is not None
+    by_address = dict(zip(enriched.addresses.text, enriched.about["locality"], strict=True))
+    return [by_address.get(text) for text in enriched.frame[column].cast(pl.String).to_list()]
+
+
+def test_networks_of_ones_own_are_inside_with_and_without_an_inventory() -> None:
+    for inventory in (INVENTORY, None):
+        given_batch = batch({"srcaddr": ["93.184.216.34", "93.184.217.1", "203.0.113.9", "10.0.0.1", "2a00:1450::5"]})
+        internal = ("93.184.216.0/24", "203.0.113.0/24", "2a00:1450::/32")
+        enriched = enrich(given_batch, inventory, Metrics(), internal)
+        assert localities(enriched, "srcaddr") == ["internal", "external", "internal", "internal", "internal"]
 
 
 def test_locality_of_owned_addresses_and_of_networks() -> None:
@@ -408,7 +424,7 @@ def test_locality_of_owned_addresses_and_of_networks() -> None:
     )
     sources = ["198.19.0.1", "198.19.0.2", "54.0.0.1", "52.1.2.3", "2600:1f18::1", "169.254.169.254"]
     enriched = enrich(batch({"srcaddr": sources}), inventory, Metrics())
-    assert enriched.frame["source_locality"].to_list() == ["internal", None, "external", "internal", "internal", None]
+    assert localities(enriched, "srcaddr") == ["internal", None, "external", "internal", "internal", None]
 
 
 def test_nobody_stands_where_there_is_no_address() -> None:
@@ -419,7 +435,8 @@ def test_nobody_stands_where_there_is_no_address() -> None:
 def test_the_columns_a_format_lacks() -> None:
     enriched = enrich(batch({"action": ["ACCEPT", "REJECT"]}), INVENTORY, Metrics())
     assert known(enriched) == [Known(None, None, None, None)] * 2
-    assert enriched.frame["source_locality"].to_list() == [None, None]
+    assert enriched.about is not None
+    assert enriched.about.height == 0
 
 
 @pytest.mark.parametrize("inventory", [INVENTORY, snapshot([]), None], ids=["full", "empty", "none"])
@@ -437,10 +454,9 @@ def test_without_a_snapshot_only_the_locality_is_told() -> None:
     metrics = Metrics()
     given_batch = batch_of(Record("web", "10.0.0.10", OUTSIDE), Record("web", None, None))
     enriched = enrich(given_batch, None, metrics)
-    expected = given_batch.frame.with_columns(
-        source_locality=pl.Series(["internal", None]), destination_locality=pl.Series(["external", None])
-    )
-    assert_frame_equal(enriched.frame, expected)
+    assert_frame_equal(enriched.frame, given_batch.frame)
+    assert localities(enriched, "srcaddr") == ["internal", None]
+    assert localities(enriched, "dstaddr") == ["external", None]
     assert enriched.owners is None
     assert (counted(metrics, "source"), counted(metrics, "destination")) == ((0, 1), (0, 1))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.enrich.addresses import keys_of_texts
+from exporter.addresses import keys_of_texts
 from exporter.enrich.ends import RESOLVED, enrich
 from exporter.enrich.explained import Asked, explain, moment
 from exporter.enrich.history import View, folded

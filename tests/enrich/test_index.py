@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.enrich.addresses import Integers, keys_of_texts
+from exporter.addresses import Integers, keys_of_texts
 from exporter.enrich.index import ALWAYS, NEVER, Claims, Index, Intervals, Kind, Versions, indexed, masked
 
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "54.0.0.1")

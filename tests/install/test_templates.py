@@ -10,8 +10,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from exporter.errors import Refused, Unavailable
+from exporter.install import templates
 from exporter.install.templates import IndexMode, Installed, Step, _put_retention, duration, mappings_root, setup
-from tests.install.paths import ALL
+from tests.install.paths import ALL, NESTED
 from tests.services.elasticsearch import Cluster
 from tests.sink.faults import Answer, serve
 
@@ -35,10 +36,12 @@ def namespace(client: Elasticsearch) -> Iterator[str]:
     gone.indices.delete_index_template(name=f"logs-aws.vpcflow-{name}")
 
 
-def index(client: Elasticsearch, namespace: str, **document: object) -> None:
+def index(elasticsearch: Elasticsearch, namespace: str, /, **document: object) -> None:
     """Puts a document into the data stream."""
-    client.create(index=f"logs-aws.vpcflow-{namespace}", id=uuid4().hex, document={"@timestamp": TIME, **document})
-    client.indices.refresh(index=f"logs-aws.vpcflow-{namespace}")
+    elasticsearch.create(
+        index=f"logs-aws.vpcflow-{namespace}", id=uuid4().hex, document={"@timestamp": TIME, **document}
+    )
+    elasticsearch.indices.refresh(index=f"logs-aws.vpcflow-{namespace}")
 
 
 def outcomes(installed: Installed) -> list[str]:
@@ -74,6 +77,11 @@ SAMPLES: dict[str, tuple[object, dict[str, Any]]] = {
     "date": (TIME, {"range": {"gte": "2026-11-21T11:00:00+01:00", "lt": "2026-11-21T10:00:01Z"}}),
     "flattened": ({"new-field": "v"}, {"term": "v"}),
     "object": ({"Team": "core"}, {"exists": None}),
+    "double": (0.125, {"range": {"gt": 0.1249999999999, "lt": 0.1250000000001}}),
+    "geo_point": (
+        {"lat": 50.0, "lon": 8.25},
+        {"geo_bounding_box": {"top_left": {"lat": 50.1, "lon": 8.2}, "bottom_right": {"lat": 49.9, "lon": 8.3}}},
+    ),
 }
 """For each type a value, and a query that finds it only where it is of that type."""
 
@@ -94,7 +102,9 @@ def document_of(values: dict[str, object]) -> dict[str, Any]:
 
 def query_for(path: str, query: dict[str, Any]) -> dict[str, Any]:
     ((kind, asked),) = query.items()
-    return {"exists": {"field": path}} if kind == "exists" else {kind: {path: asked}}
+    asking = {"exists": {"field": path}} if kind == "exists" else {kind: {path: asked}}
+    above = next((each for each in NESTED if path.startswith(f"{each}.")), None)
+    return {"nested": {"path": above, "query": asking}} if above else asking
 
 
 @pytest.mark.parametrize("mode", ["standard", "logsdb"])
@@ -110,6 +120,19 @@ def test_every_field_is_found_by_a_search_of_its_type(client: Elasticsearch, nam
     assert missing == NOT_SEARCHABLE
     (hit,) = client.search(index=f"logs-aws.vpcflow-{namespace}")["hits"]["hits"]
     assert hit["_source"]["event"]["original"] == "An exact Value"
+
+
+def test_an_older_server_gets_plain_objects_for_nested_ones() -> None:
+    """Elasticsearch before 8.16 refuses nested fields in a sorted index; 8.12 is the oldest that Kibana's part asks."""
+    old, new = ({"number": number, "build_flavor": "default"} for number in ("8.12.2", "8.16.0"))
+    serverless = {"number": "8.11.0", "build_flavor": "serverless"}
+    kinds = [
+        templates.mappings_template(about)["template"]["mappings"]["properties"]["threat"]["properties"][
+            "enrichments"
+        ].get("type")
+        for about in (old, new, serverless)
+    ]
+    assert kinds == [None, "nested", "nested"]
 
 
 def test_tags_and_unknown_fields_of_any_name_refuse_nothing(client: Elasticsearch, namespace: str) -> None:

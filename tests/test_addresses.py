@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from exporter.enrich.addresses import find, keys_of, keys_of_texts
+from exporter.addresses import find, keys_of, keys_of_texts
 from exporter.errors import InventoryError
-
-from .cases import addresses
+from tests.enrich.cases import addresses
 
 RISING = ["::", "::1", "::ffff", "0.0.0.0", "10.0.0.1", "255.255.255.255", "2600::", "fe80::1:0"]  # noqa: S104
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.ecs.tables import PROTOCOLS, tcp_flags
+from exporter.protocols import PROTOCOLS, tcp_flags
 
 IANA = {
     0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipv4", 6: "tcp", 9: "igp", 13: "argus", 15: "xnet",
@@ -17,7 +17,7 @@ IANA = {
     137: "mpls-in-ip", 139: "hip", 140: "shim6", 141: "wesp", 142: "rohc", 143: "ethernet",
     144: "aggfrag", 145: "nsh", 146: "homa", 147: "bit-emu",
 }  # fmt: skip
-"""From IANA's "Assigned Internet Protocol Numbers", every row of the table in tables.py more than once."""
+"""From IANA's "Assigned Internet Protocol Numbers", every row of the table in protocols.py more than once."""
 
 
 def test_keywords() -> None:

@@ -1,0 +1,1 @@
+"""Tests of databases, ranges and lists from outside."""
