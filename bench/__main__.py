@@ -154,9 +154,10 @@ def _table(console: Console, best: dict[str, dict]) -> None:  # type: ignore[typ
         "bytes a document",
         "peak MB",
         "of the plain loop",
+        "of the first",
     ):
         table.add_column(head, justify="right")
-    plain = _seconds(best["plain loop"]) / best["plain loop"]["records"]
+    plain, first = (_seconds(best[case]) / best[case]["records"] for case in ("plain loop", "both ends"))
     for case, what in SHOWN.items():
         cost = best[case]
         each = _seconds(cost) / cost["records"]
@@ -168,6 +169,7 @@ def _table(console: Console, best: dict[str, dict]) -> None:  # type: ignore[typ
             "" if case == "inflate" else f"{cost['bytes'] / cost['records']:,.0f}",
             f"{cost['rss'] / 1e6:,.0f}",
             f"{each / plain:.2f}",
+            f"{each / first:.2f}",
         )
     console.print(table)
 

@@ -25,6 +25,7 @@ _PAIR = {
     "locality_destination": pl.String,
     "resolved_source": pl.Boolean,
     "resolved_destination": pl.Boolean,
+    "reporter": pl.String,
     "object": pl.String,
 }
 
@@ -44,13 +45,14 @@ def of_files(console: Console, folder: Path, seconds: float) -> None:
         ("documents", f"{_bytes(sum(file.stat().st_size for file in files))} in {len(files)} files"),
         *((f"{end} ends known", f"{_share(known[end], inside[end].height)} inside") for end in inside),
     )
-    talkers = named.group_by("source.ip", "source", "destination.ip", "destination").agg(
+    once = named.filter(pl.col("reporter").str.contains("source"))
+    talkers = once.group_by("source.ip", "source", "destination.ip", "destination").agg(
         pl.col("network.bytes").sum(), flows=pl.len()
     )
     top = talkers.sort("network.bytes", "source.ip", descending=[True, False]).head(TOP)
     _table(
         console,
-        "top talkers",
+        "top talkers (flows that both ends report count once)",
         ("source", "", "destination", "", "bytes", "flows"),
         ((row[0], row[1], row[2], row[3], _bytes(row[4]), f"{row[5]:,}") for row in top.iter_rows()),
     )
@@ -94,9 +96,14 @@ def of_elasticsearch(console: Console, url: str, seconds: float, since: datetime
                 }
                 for end in ("source", "destination")
             },
-            "talkers": {
-                "terms": {**end["terms"], "order": {"bytes": "desc"}},
-                "aggs": {"bytes": {"sum": {"field": "network.bytes"}}},
+            "once": {
+                "filter": {"term": {"aws.vpcflow.reporter": "source"}},
+                "aggs": {
+                    "talkers": {
+                        "terms": {**end["terms"], "order": {"bytes": "desc"}},
+                        "aggs": {"bytes": {"sum": {"field": "network.bytes"}}},
+                    }
+                },
             },
             "rejected": {"filter": {"term": {"event.action": "REJECT"}}, "aggs": {"sources": end}},
         },
@@ -115,11 +122,11 @@ def of_elasticsearch(console: Console, url: str, seconds: float, since: datetime
     )
     _table(
         console,
-        "top talkers",
+        "top talkers (flows that both ends report count once)",
         ("source", "bytes", "flows"),
         (
             (bucket["key"], _bytes(bucket["bytes"]["value"]), f"{bucket['doc_count']:,}")
-            for bucket in aggregations["talkers"]["buckets"]
+            for bucket in aggregations["once"]["talkers"]["buckets"]
         ),
     )
     _table(
@@ -143,7 +150,7 @@ def _flows(file: Path) -> pl.DataFrame:
             "event": pl.Struct({"action": pl.String}),
             "aws": pl.Struct(
                 {
-                    "vpcflow": pl.Struct({"source": owner, "destination": owner}),
+                    "vpcflow": pl.Struct({"source": owner, "destination": owner, "reporter": pl.String}),
                     "s3": pl.Struct({"object": pl.Struct({"key": pl.String})}),
                 }
             ),
@@ -163,6 +170,7 @@ def _flows(file: Path) -> pl.DataFrame:
         ),
         *(pl.col(name).struct["locality"].alias(f"locality_{name}") for name in ends),
         *(owner_.struct["interface_id"].is_not_null().alias(f"resolved_{name}") for name, owner_ in ends.items()),
+        pl.col("aws").struct["vpcflow"].struct["reporter"].alias("reporter"),
         pl.col("aws").struct["s3"].struct["object"].struct["key"].alias("object"),
     )
 
