@@ -209,6 +209,17 @@ class S3Clients:
                 self._made[way] = self._clients.s3_in(way.region, way.role)
             return self._made[way]
 
+    def own(self, bucket: str) -> "S3Client":
+        """The client that reads a list in this bucket: by the entry of `source` that names it, else this program's own.
+
+        What messages name has no say in it.
+        """
+        with self._lock:
+            way = self._listed.get(bucket) or self._named.get(bucket) or _Way(self._clients.here, Role())
+            if way not in self._made:
+                self._made[way] = self._clients.s3_in(way.region, way.role)
+            return self._made[way]
+
     def _learn(self, bucket: str, region: str | None, queue: SqsSource) -> _Way:
         if bucket in self._named and bucket not in queue.buckets:
             return self._way(bucket)  # another queue's: whoever may send to this one has no say in it

@@ -89,7 +89,9 @@ def _half_feeds(tree: object) -> Iterator[tuple[Loc, str]]:
             yield (*feeds, index, "name"), "the name of something else that is kept fresh: give it another one"
         if "column" in entry and entry.get("format") in ("plain", "stix"):
             yield (*feeds, index, "column"), "only csv has columns: leave it out, or set format: csv"
-        if "authorization" in entry and not str(entry.get("location")).startswith("http"):
+        if "expire_after" in entry and entry.get("format") == "plain":
+            yield (*feeds, index, "expire_after"), "a plain list tells no times: leave it out"
+        if "authorization" in entry and not str(entry.get("location")).startswith(("https://", "http://")):
             yield (*feeds, index, "authorization"), "only an address is asked with an authorization: leave it out"
 
 

@@ -47,9 +47,10 @@ def finished(outcome: Outcome, metrics: Metrics) -> State:
     with _comparing:  # two objects may end at once
         metrics.set("newest_object_time_seconds", max(newest, metrics.value("newest_object_time_seconds")))
     delivered = outcome.delivered
+    dropped = sum(count for (_, what), count in outcome.dropped.items() if what != "would drop")
     log.log(
         logging.WARNING if outcome.damage or outcome.bad_lines or delivered.refused else logging.INFO,
-        "%s: %d records in %.1f s: %d indexed, %d there already, %d refused, %d bad lines%s",
+        "%s: %d records in %.1f s: %d indexed, %d there already, %d refused, %d bad lines%s%s",
         outcome.source,
         outcome.records,
         outcome.seconds,
@@ -57,6 +58,7 @@ def finished(outcome: Outcome, metrics: Metrics) -> State:
         delivered.existing,
         delivered.refused,
         outcome.bad_lines,
+        f", {dropped} dropped by the filter" if dropped else "",
         f"; damaged: {outcome.damage}" if outcome.damage else "",
     )
     return state

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.config import Config, ThreatFeed
@@ -46,6 +47,13 @@ NAMES_EVERY = timedelta(minutes=5)
 """How often the cluster's names are resolved again."""
 
 
+EARLY = 5.0
+"""Seconds by which something may be read before its time: a schedule is not exact."""
+
+LATEST = timedelta(minutes=5)
+"""After this long at most it is looked whether something is due, and tried again what failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fresh:
     """One thing that is kept fresh.
@@ -58,6 +66,11 @@ class Fresh:
     start: Callable[[], Faults]
     refresh: Callable[[], Faults]
 
+    @property
+    def looked_at(self) -> timedelta:
+        """How often it is looked whether it is due."""
+        return min(self.every, LATEST)
+
 
 @dataclass(slots=True)
 class Enrichment:
@@ -66,6 +79,7 @@ class Enrichment:
     steps: tuple[Step, ...]
     filter: Filter
     fresh: tuple[Fresh, ...]
+    _due: dict[str, float] = field(default_factory=dict)
     _faults: dict[str, Faults] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -84,17 +98,25 @@ class Enrichment:
         for each in self.fresh:
             try:
                 self._faults[each.name] = each.start()
+                self._due[each.name] = monotonic() + each.every.total_seconds() - EARLY
             except ConfigError as error:
                 faults += error.faults
         if faults:
             raise ConfigError(tuple(faults))
 
-    def refresh(self, one: Fresh) -> Faults:
-        """Sees that one thing is fresh; gives back everything that cannot be read now, by name."""
+    def refresh(self, one: Fresh, tell: Callable[[Faults], object]) -> None:
+        """Sees that one thing is fresh, if it is time for it; `tell` hears all that cannot be read now, by name.
+
+        What could not be read the last time is tried again at once.
+        """
+        now = monotonic()
+        if not self._faults.get(one.name) and now < self._due.get(one.name, 0):
+            return
         faults = one.refresh()
         with self._lock:
+            self._due[one.name] = now + one.every.total_seconds() - EARLY
             self._faults[one.name] = faults
-            return self.faults
+            tell(self.faults)
 
     @property
     def faults(self) -> Faults:
@@ -156,7 +178,10 @@ def enrichment_of(config: Config, ends: Step, reporters: Reporters, outside: Out
 
 def _opened(places: Places, folder: Path) -> Callable[[], Faults]:
     def start() -> Faults:
-        folder.mkdir(parents=True, exist_ok=True)  # for its private copies
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # for its private copies
+        except OSError as error:
+            raise ConfigError((Fault("state.folder", f"{folder} cannot be made: {error.strerror}"),)) from error
         places.open()
         return {}
 

@@ -97,9 +97,9 @@ INTERNAL, EXTERNAL = "internal", "external"
 
 ENDS = ("source", "destination")
 
-REPORTING = ("source", "destination", "only", "gateway")
-"""Whose view of a flow a record is: its source's or its destination's where both report it, the only one there is, or
-that of a NAT gateway on its inner side, which the interface there reports too."""
+REPORTING = ("source", "destination", "only", "copy")
+"""Whose view of a flow a record is: its source's or its destination's where both report it, the only one there is, or a
+copy: of an interface on the packets' way, where one at their ends reports them too."""
 
 CLIENT_RULES = ("tcp_flags", "pair", "port")
 """What told which end is the client."""

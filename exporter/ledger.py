@@ -438,12 +438,12 @@ class Ledger:
         return [(str(name), int(first), int(last)) for name, first, last in self._run("SELECT * FROM reporter")]
 
     def keep_reporters(self, times: Mapping[str, tuple[int, int]]) -> None:
-        """Puts these in the place of what was known of them; who has not reported for REPORTERS_KEPT is forgotten."""
+        """Puts these in the place of what was known of them; who was silent long before the last one is forgotten."""
         known = json.dumps([[name, first, last] for name, (first, last) in times.items()])
         values = "value ->> 0, value ->> 1, value ->> 2"
         self._run(f"REPLACE INTO reporter SELECT {values} FROM json_each(?)", known)  # noqa: S608 - our own text
-        before = self._clock() - REPORTERS_KEPT
-        self._run("DELETE FROM reporter WHERE last < ?", int(before.timestamp()))
+        kept = int(REPORTERS_KEPT.total_seconds())
+        self._run("DELETE FROM reporter WHERE last < (SELECT max(last) FROM reporter) - ?", kept)
 
     # Inside -----------------------------------------------------------------------------------------------------------
 

@@ -231,8 +231,9 @@ def _rows(database: sqlite3.Connection) -> int:
 def _check_version(database: sqlite3.Connection, path: Path, readable: range) -> int:
     ((version,),) = database.execute("PRAGMA user_version").fetchall()
     if version < readable[0]:
+        who = "`backfill`" if path.name.startswith("backfill") else "`run` and `once`"
         raise LedgerError(
-            f"the ledger {path} has version {version}, and {readable[0]} is needed: `run` and `once` of this release "
+            f"the ledger {path} has version {version}, and {readable[0]} is needed: {who} of this release "
             "bring it up to date at their start"
         )
     if version not in readable:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from exporter.errors import LedgerError
 from exporter.flow import S3Object
 from exporter.ledger import State
-from exporter.ledger_file import Connection, as_guest, explained
+from exporter.ledger_file import Connection, as_guest, explained, open_to_look
 from exporter.ledger_rows import numbers_of, place_of
 
 FAILED = (State.FAILED, State.DAMAGED, State.SET_ASIDE)
@@ -118,3 +119,15 @@ def _among(buckets: Iterable[str] | None) -> tuple[str | None, str | None]:
 
 def _json(texts: Iterable[str]) -> str:
     return json.dumps(list(texts))
+
+
+def reporters(path: Path) -> list[tuple[str, int, int]]:
+    """What Ledger.reporters says, of a ledger that another program may have open; nothing where there is none.
+
+    Raises LedgerError where it cannot be used.
+    """
+    if not path.exists():
+        return []
+    with explained(path), closing(open_to_look(path)) as database:
+        rows = database.execute("SELECT interface, first, last FROM reporter").fetchall()
+    return [(str(name), int(first), int(last)) for name, first, last in rows]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
-from exporter import pipeline
+from exporter import ledger_guest, pipeline
 from exporter.clients import Clients, Role, S3Clients
 from exporter.config import Config, ElasticsearchOutput, S3Source, SqsSource
 from exporter.consumer import Consumer
@@ -82,7 +82,7 @@ class Program:
 
     def freshen(self, one: Fresh) -> None:
         """Sees that something that enrichment needs is fresh; what cannot be read is told."""
-        self.ledger.report(FEEDS, self.enrichment.refresh(one))
+        self.enrichment.refresh(one, partial(self.ledger.report, FEEDS))
 
     def poll(self, *, wait: bool = True) -> None:
         """One pass, but none before EC2 has answered once; InventoryError where it still does not."""
@@ -177,7 +177,8 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
         inventory = inventory_of(config, aws, rows, metrics, stops)
         dead_letters = letters_of(config, metrics, stops)
         sink = sink_of(config, dead_letters, metrics, stops, partial(health.tell, OUTPUT))
-        reporters = Reporters(ledger.reporters(), ledger.keep_reporters)
+        others = [] if ledger_name == NAME else ledger_guest.reporters(config.state.folder / NAME)
+        reporters = Reporters([*others, *ledger.reporters()], ledger.keep_reporters)
         copies = config.state.folder / ("feeds" if ledger_name == NAME else "backfill-feeds")
         enrichment = _enrichment(common, inventory, reporters, copies)
         stages = _stages(common, enrichment, sink, dead_letters)
@@ -218,7 +219,7 @@ def program(config: Config, stops: Stops, ledger_name: str = NAME) -> Iterator[P
 
 def _enrichment(common: _Common, inventory: Inventory | None, reporters: Reporters, folder: Path) -> Enrichment:
     config = common.config
-    outside = Outside(common.aws.s3.of, folder, common.stops.soon, hosts_of(config))
+    outside = Outside(common.aws.s3.own, folder, common.stops.soon, hosts_of(config))
     ends = ends_step(inventory, common.metrics, config.enrich.internal_networks)
     return enrichment_of(config, ends, reporters, outside, common.metrics)
 

@@ -113,7 +113,7 @@ DERIVED_MEANING = {
     "aws.vpcflow.client_rule": "what told who began: `tcp_flags`, `pair` (another record of the conversation), `port`",
     "aws.vpcflow.reporter": (
         "`source` or `destination`: whose view of a flow this is that both ends report; both where only one of them "
-        "does, so that a sum over either counts each flow once; `gateway`: the inner side of a NAT gateway, a copy"
+        "does, so that a sum over either counts each flow once; `copy`: of an interface on the packets' way"
     ),
     "aws.vpcflow.cost.kind": "what AWS charges for this traffic at this interface, see docs/cost.md",
     "aws.vpcflow.cost.usd": "how much that is, an estimate in US dollars",

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from typer.testing import CliRunner
@@ -92,12 +93,16 @@ def troubles(folder: Path) -> list[tuple[str, str]]:
     return [(each["what"], each["reason"]) for each in found if each["scope"] == "feeds"]
 
 
-def test_what_cannot_be_read_any_more_is_told_until_it_can_be(lists: Path) -> None:
+def test_what_cannot_be_read_any_more_is_told_until_it_can_be(lists: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with wiring.program(configured(lists, LISTS), Stops()) as program:
         program.prepare()
         assert troubles(lists) == []
         (lists / "drop.txt").write_text("<html>maintenance</html>")
         (lists / "asn.mmdb").write_bytes(b"no database")
+        for each in program.enrichment.fresh:
+            program.freshen(each)
+        assert troubles(lists) == [], "nothing is due yet"
+        monkeypatch.setattr("exporter.enrichment.monotonic", lambda: monotonic() + 86_400)
         for each in program.enrichment.fresh:
             program.freshen(each)
         told = troubles(lists)
@@ -107,9 +112,10 @@ def test_what_cannot_be_read_any_more_is_told_until_it_can_be(lists: Path) -> No
         assert program.metrics.value("feed_reads_total", feed="asn.mmdb", outcome="failed") == 1
         (lists / "drop.txt").write_text("198.52.100.0/24\n198.52.101.0/24\n")
         write(lists / "asn.mmdb", {"93.184.0.0/16": MAXMIND_ASN})
+        monkeypatch.undo()
         for each in program.enrichment.fresh:
             program.freshen(each)
-        assert troubles(lists) == []
+        assert troubles(lists) == [], "what failed is tried again, whatever its time"
         assert program.metrics.value("feed_entries", feed="drop") == 2
 
 

@@ -85,7 +85,7 @@ def _meaning(settings: Config | None, snapshot: Snapshot | None) -> Iterator[tup
         return
     ends = partial(enrich, known=snapshot, metrics=metrics, internal=settings.enrich.internal_networks)
     with TemporaryDirectory(prefix="vpcflow-exporter-") as folder:
-        outside = Outside(Clients(settings).s3.of, Path(folder), Event(), hosts_of(settings))
+        outside = Outside(Clients(settings).s3.own, Path(folder), Event(), hosts_of(settings))
         made = enrichment_of(settings, ends, Reporters(), outside, metrics)
         made.start()
         yield made, made.filter.apply

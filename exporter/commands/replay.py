@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from uuid import uuid4
 
 from exporter import daemon, wiring
@@ -121,7 +122,9 @@ def _enriching(config: Config, metrics: Metrics, stops: daemon.Stops) -> Step:
                 "with enrich.ec2.enabled: false lines go out without names"
             )
         ends = wiring.ends_step(inventory, metrics, config.enrich.internal_networks)
-        outside = Outside(aws.s3.of, config.state.folder / "replay-feeds", stops.soon)
+        folder = config.state.folder
+        copies = folder / "replay-feeds" if folder.is_dir() else Path(mkdtemp(prefix="vpcflow-exporter-"))
+        outside = Outside(aws.s3.own, copies, stops.soon)
         enrichment = enrichment_of(config, ends, Reporters(), outside, metrics)
         enrichment.start()
         return enrichment

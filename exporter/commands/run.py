@@ -49,7 +49,7 @@ def _jobs(settings: Config, program: wiring.Program) -> tuple[daemon.Job, ...]:
     if program.inventory is not None:
         jobs.append(daemon.Job("inventory", settings.enrich.ec2.refresh_every, program.refresh, at_once=False))
     fresh = program.enrichment.fresh
-    jobs += [daemon.Job(each.name, each.every, partial(program.freshen, each), at_once=False) for each in fresh]
+    jobs += [daemon.Job(each.name, each.looked_at, partial(program.freshen, each), at_once=False) for each in fresh]
     return tuple(jobs)
 
 

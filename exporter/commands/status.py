@@ -13,6 +13,7 @@ from exporter.commands.listing import counted, say, show_table
 from exporter.commands.options import CONFIG_PATH, ConfigPath, loaded
 from exporter.enrich.accounts import ORGANIZATION, OWN
 from exporter.enrich.history import FILE
+from exporter.errors import LedgerError
 from exporter.health import INVENTORY
 from exporter.ledger import BACKFILL, NAME, State
 from exporter.ledger_filtered import Filtered
@@ -76,7 +77,7 @@ def status(
     folder = settings.state.folder
     standing = look(folder / NAME, now)
     inventory = inventory_of(folder / NAME, standing.troubles) if settings.enrich.ec2.enabled else []
-    backfill = look(folder / BACKFILL, now) if (folder / BACKFILL).exists() else None
+    backfill, old = _backfill(folder / BACKFILL, now)
     if as_json:
         told = {"inventory": [_inventory_as_json(each, now) for each in inventory]}
         typer.echo(json.dumps({**_as_json(standing), **told, "backfill": backfill and _as_json(backfill)}))
@@ -88,6 +89,20 @@ def status(
     if backfill:
         say("")
         _show(backfill_headline(backfill), backfill)
+    if old:
+        say("")
+        say(f"backfill: {old}")
+
+
+def _backfill(path: Path, now: datetime) -> tuple[Standing | None, str]:
+    """How the back-fill stands, None where there is none; or why that cannot be told: the daemon's can."""
+    if not path.exists():
+        return None, ""
+    try:
+        standing = look(path, now)
+    except LedgerError as error:
+        return None, str(error)
+    return standing, ""
 
 
 def inventory_of(path: Path, troubles: Sequence[Trouble]) -> list[Inventory]:

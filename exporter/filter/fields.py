@@ -63,7 +63,7 @@ _DERIVED: Mapping[str, Filterable] = {
     f"{V}client_rule": Filterable("keyword", enriched.client_rule, CLIENT_RULES),
     f"{V}cost.kind": Filterable("keyword", partial(recorded.recorded, "cost_kind")),
     f"{V}cost.usd": Filterable("decimal", enriched.usd),
-    f"{V}reporter": Filterable("keyword", enriched.reporter, (*ENDS, "gateway")),
+    f"{V}reporter": Filterable("keyword", enriched.reporter, (*ENDS, "copy")),
     f"{V}security_group_ids": Filterable("keyword", partial(owned.owned, "reporter", "security_group_ids")),
     f"{V}subnet_name": Filterable("keyword", partial(owned.owned, "reporter", "subnet_name")),
     f"{V}tcp_flags_array": Filterable("keyword", recorded.flag_names, TCP_FLAGS),

@@ -138,6 +138,9 @@ class OwnTraffic:
         with self._lock:
             until = monotonic() + self._patience
             asked = [_Question(host, port, partial(self._resolve, host, port)) for host, port in self._hosts]
+            for each in asked:  # all at once: one that hangs uses up nobody else's time
+                if (each.what, each.port) not in self._waiting:
+                    self._waiting[each.what, each.port] = _begun(each)
             found = [(each.what, self._ask(each, self._cluster, until)) for each in asked]
             here = _Question(THIS_MACHINE, 0, partial(self._local, list(self._cluster.last)))
             found.append((here.what, self._ask(here, self._own, until)))

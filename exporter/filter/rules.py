@@ -173,7 +173,8 @@ def _rules(settings: config.Filter, faults: list[Fault]) -> Iterator[Rule]:
         path = f"filter.rules[{place}]"
         if rule.name in (NODATA, OWN_TRAFFIC):
             faults.append(Fault(f"{path}.name", f"expected another name: filter.{rule.name} is counted under this one"))
-        dry_run = settings.dry_run if rule.dry_run is None else rule.dry_run
+        # What keeps has nothing to try: it shields from the first rule on that is none on a dry run any more.
+        dry_run = (settings.dry_run and rule.action != "keep") if rule.dry_run is None else rule.dry_run
         where = tuple(_clauses(rule.where, f"{path}.where", faults))
         unless = tuple(_clauses(rule.unless or {}, f"{path}.unless", faults))
         yield Rule(rule.name, _rate(rule, path, faults), dry_run, where, unless)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+HASTE = 10.0
+"""Seconds that a start gives to what it has a copy of."""
+
 _EXAMPLES = 3
 
 
@@ -94,7 +97,11 @@ class Feed(Generic[T]):
             if authorization is None or isinstance(authorization, str)
             else authorization.get_secret_value()
         )
-        self._fetcher = Fetcher(location, s3=s3, authorization=plain, limit=limit, stop=stop, limits=limits)
+        hasty = replace(limits, read=min(limits.read, HASTE), total=min(limits.total, HASTE))
+        self._fetcher, self._hasty_fetcher = (
+            Fetcher(location, s3=s3, authorization=plain, limit=limit, stop=stop, limits=each)
+            for each in (limits, hasty)
+        )
         self._metrics = metrics
         self._stop = stop
         self._option = option
@@ -120,12 +127,15 @@ class Feed(Generic[T]):
         """The first reading.  Where that fails, the last good copy is used and the reason returned, else None.
 
         ConfigError where there is no copy either, Stopped where the program stops meanwhile.  With a copy it is tried
-        once, so that a start waits for nobody.
+        once, for HASTE at most, so that a start waits for nobody.
         """
         with self._lock:
             self._take_copy()
             try:
-                self._read(replace(self._policy, on=()) if self._in_use else self._policy)
+                if self._in_use is None:
+                    self._read(self._policy, self._fetcher)
+                else:
+                    self._read(replace(self._policy, on=()), self._hasty_fetcher)
             except FeedError as error:
                 if self._in_use is None:
                     problem = f"{self._told(error)}; there is no copy of an earlier reading to start with"
@@ -140,7 +150,7 @@ class Feed(Generic[T]):
         """
         with self._lock:
             try:
-                self._read(self._policy)
+                self._read(self._policy, self._fetcher)
             except FeedError as error:
                 self._failed(error)
             return self._fault
@@ -154,10 +164,12 @@ class Feed(Generic[T]):
         except FeedError as error:
             log.warning("%s: the last good copy cannot be used, it is fetched anew: %s", self.name, error)
 
-    def _read(self, policy: retry.Policy) -> None:
+    def _read(self, policy: retry.Policy, fetcher: Fetcher) -> None:
         """One reading, with what it changes; FeedError where it fails, and then nothing has changed."""
         known = self._in_use if self._in_use and self._in_use[1].path.exists() else None  # else it is to be kept again
-        fetched = retry.retrying(policy, self._stop, self._note)(self._fetch, known[1] if known else None)
+        fetched = retry.retrying(policy, self._stop, self._note)(
+            fetcher.fetch, self._last_good.folder, known[1].mark if known else {}
+        )
         now = self._clock()
         if known is not None and (fetched is None or fetched.sha256 == known[1].sha256):
             self._same(known, fetched, now)
@@ -166,9 +178,6 @@ class Feed(Generic[T]):
         if self._fault is not None:
             log.info("%s: it is well again", self.name)
         self._fault = None
-
-    def _fetch(self, known: Copy | None) -> Fetched | None:
-        return self._fetcher.fetch(self._last_good.folder, known.mark if known else {})
 
     def _same(self, known: tuple[T, Copy], fetched: Fetched | None, now: float) -> None:
         value, copy = known

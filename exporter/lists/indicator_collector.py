@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.addresses import Flags, Integers
+from exporter.errors import FeedError
 from exporter.lists.indicator_index import (
     MOST_OF_ONE,
     WIDEST_IPV4,
@@ -24,6 +25,9 @@ from exporter.lists.indicator_index import (
     refused,
 )
 from exporter.lists.indicator_values import clipped, text_of
+
+MOST = 5_000_000
+"""Addresses and networks of a list; a larger one is refused, for it would take more than half a gigabyte."""
 
 _SLICE = 20_000
 """Indicators that stand in memory as Python's own at a time."""
@@ -60,6 +64,7 @@ class Collector:
         self.examples: list[str] = []
         """Of what was skipped: where it stands, what and why."""
         self._place = place
+        self._taken = 0
         self._rows: list[tuple[Any, ...]] = []
         self._places: list[int] = []
         self._bytes = {name: bytearray() for name in _TYPES}
@@ -74,6 +79,9 @@ class Collector:
 
     def add(self, indicator: Indicator) -> None:
         """Takes one; what its networks are is looked at later, many at a time."""
+        self._taken += max(len(indicator.networks), 1)
+        if self._taken > MOST:
+            raise FeedError(f"has more than {MOST:,} addresses and networks, which is the most that is taken")
         detail = _encode(indicator.detail) if indicator.detail else ""
         times = indicator.since, indicator.until, indicator.confidence, indicator.newest
         version = indicator.identity, indicator.version

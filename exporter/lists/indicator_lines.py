@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from exporter.lists.indicator_index import Indicator
 from exporter.lists.indicator_table import Table, is_comment
-from exporter.lists.indicator_values import LATEST, clipped, confidence_of, end_of, networks_of, seconds_of
+from exporter.lists.indicator_values import LATEST, clipped, confidence_of, end_of, has_end, networks_of, seconds_of
 
 Found = Iterator[Indicator | tuple[int, str, str]]
 """Indicators, and of what is none the line, its text and why."""
@@ -86,6 +86,8 @@ def _row(
     """What the other columns tell."""
     told = {role: text for role, places in table.roles.items() if (text := _first(cells, places))}
     since, until = seconds_of(told.get("valid_from")), end_of(told.get("valid_until"))
+    if until is None and has_end(told.get("valid_until")):
+        return number, cells[table.column], f"ends at {clipped(told['valid_until'], 40)!r}, which is no time"
     if since is not None and until is not None and until <= since:
         return number, cells[table.column], "ends before it begins"
     detail = _detail(told, cells, table)

@@ -12,7 +12,7 @@ from exporter.lists.indicator_index import Indicator
 from exporter.lists.indicator_json import objects_of
 from exporter.lists.indicator_lines import LONGEST_NAME, LONGEST_TEXT, Found, until_of
 from exporter.lists.indicator_patterns import networks_of_pattern
-from exporter.lists.indicator_values import clipped, confidence_of, end_of, moment_of, seconds_of
+from exporter.lists.indicator_values import clipped, confidence_of, end_of, has_end, moment_of, seconds_of
 
 MOST_REFS = 100_000
 """Identities and markings of which the names are kept."""
@@ -73,6 +73,8 @@ def _indicator(found: dict[str, Any], number: int, expire_after: timedelta | Non
     if not networks:
         return number, pattern, "is not about an address alone"
     since, until = seconds_of(found.get("valid_from")), end_of(found.get("valid_until"))
+    if until is None and has_end(found.get("valid_until")):
+        return number, identity, f"ends at {clipped(str(found['valid_until']), 40)!r}, which is no time"
     if since is not None and until is not None and until <= since:
         return number, identity, "ends before it begins"
     detail = _detail(found, identity)

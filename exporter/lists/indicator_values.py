@@ -147,6 +147,15 @@ def end_of(value: object) -> int | None:
     return min(ceil(moment) + (_A_DAY if is_day else 0), LATEST)
 
 
+_ENDLESS = frozenset({"", "-", "never", "none", "null", "n/a", "na", "unknown"})
+"""What lists write for an end that there is not."""
+
+
+def has_end(value: object) -> bool:
+    """Whether an end is told, be it one that cannot be read."""
+    return value is not None and str(value).strip().lower() not in _ENDLESS
+
+
 def time_of(seconds: int) -> str:
     """Seconds since 1970 as documents have times."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

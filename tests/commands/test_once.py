@@ -1,5 +1,7 @@
 """`once` into a folder: its line and its exit status, where something is left undone above all."""
 
+import gzip
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +10,8 @@ from pathlib import Path
 
 from exporter.flow import S3Object
 from exporter.ledger import Ledger
+from exporter.ledger_guest import reporters
+from exporter.ledger_view import look
 from tests.services.aws import Aws
 from tests.source.bucket import Bucket
 
@@ -20,11 +24,25 @@ output: {{files: {{folder: {folder}/out}}}}
 state: {{folder: {folder}/state}}
 log: {{level: {level}}}
 """
+FILTER = """
+filter:
+  dry_run: false
+  nodata: drop
+  rules: [{{name: small, action: drop, where: {{network.bytes: "<100"}}}}]
+"""
+LINES = """\
+version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status
+2 123456789012 eni-0a 10.0.0.1 10.0.0.2 40000 443 6 3 180 1793707200 1793707260 ACCEPT OK
+2 123456789012 eni-0a 10.0.0.1 10.0.0.2 40000 443 6 1 40 1793707200 1793707260 ACCEPT OK
+2 123456789012 eni-0b - - - - - - - 1793707200 1793707260 - NODATA
+"""
 
 
-def once(aws: Aws, folder: Path, bucket: str, level: str = "warning") -> "subprocess.CompletedProcess[str]":
+def once(
+    aws: Aws, folder: Path, bucket: str, level: str = "warning", more: str = ""
+) -> "subprocess.CompletedProcess[str]":
     config = folder / "config.yaml"
-    config.write_text(CONFIG.format(bucket=bucket, url=aws.url, folder=folder, level=level))
+    config.write_text((CONFIG + more).format(bucket=bucket, url=aws.url, folder=folder, level=level))
     command = [sys.executable, "-m", "exporter", "once", "--config", str(config)]
     environment = {**os.environ, **aws.environment()}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
@@ -54,3 +72,26 @@ def test_a_source_that_cannot_be_listed(aws: Aws, tmp_path: Path) -> None:
         "the pass over s3://no-such-bucket/AWSLogs/ is not whole: could not list s3://no-such-bucket/" in ended.stderr
     )
     assert "Traceback" not in ended.stderr
+
+
+def test_what_the_filter_drops_goes_nowhere_and_is_told(aws: Aws, bucket: Bucket, tmp_path: Path) -> None:
+    """And who reports is remembered, the silent one too."""
+    name = "123456789012_vpcflowlogs_us-east-1_fl-0a1b2c3d4e5f60718_20261103T1200Z_aaaa.log.gz"
+    key = f"AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/03/{name}"
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=gzip.compress(LINES.encode()))
+    ended = once(aws, tmp_path, bucket.name, "info", FILTER)
+    assert ended.returncode == 0
+    assert "1 objects, 3 records: 1 indexed" in ended.stdout
+    assert "3 records in" in ended.stderr
+    assert ", 2 dropped by the filter" in ended.stderr
+    documents = [line for path in (tmp_path / "out").rglob("*.ndjson") for line in path.read_text().splitlines()]
+    assert [json.loads(line)["network"]["bytes"] for line in documents] == [180]
+    standing = look(tmp_path / "state" / "ledger.sqlite3", datetime.now(UTC))
+    assert {(each.rule, each.outcome, each.records) for each in standing.filtered} == {
+        ("nodata", "dropped", 1),
+        ("small", "dropped", 1),
+    }
+    assert reporters(tmp_path / "state" / "ledger.sqlite3") == [
+        ("eni-0a", 1793707200, 1793707260),
+        ("eni-0b", 1793707200, 1793707260),
+    ]

@@ -1,6 +1,8 @@
 """`status` beside a real ledger that a daemon would have open, and what it says of each way things can stand."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -317,6 +319,17 @@ def test_the_inventory_as_json(folder: Path) -> None:
         {"account": SECOND, "region": "us-west-2", "taken": None, "reason": "no answer"},
         {"account": None, "region": "eu-west-1", "taken": f"{now:%Y-%m-%dT%H:%M:%S+00:00}", "reason": None},
     ]
+
+
+def test_a_backfill_of_an_older_release_hides_nothing_of_the_daemon(folder: Path) -> None:
+    """Its ledger is brought up to date by the next `backfill` alone."""
+    with Ledger(folder / "state" / "ledger.sqlite3"):
+        with closing(sqlite3.connect(folder / "state" / BACKFILL)) as database:
+            database.execute("PRAGMA user_version = 4")
+        lines = shown(folder)
+    assert lines[0].startswith("nothing is done yet")
+    assert lines[-1].startswith("backfill: the ledger ")
+    assert lines[-1].endswith("`backfill` of this release bring it up to date at their start")
 
 
 def test_a_backfill_as_json(folder: Path) -> None:

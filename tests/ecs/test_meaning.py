@@ -89,8 +89,8 @@ def test_whose_view_it_is() -> None:
     """A flow that only one interface reports stands for both views: so a sum over either counts it."""
     batch = batch_of(*[FLOW] * 5, reporting=codes(0, 1, 2, 3, None))
     views = [each["aws"]["vpcflow"].get("reporter") for each in documents(batch)]
-    assert REPORTING == ("source", "destination", "only", "gateway")
-    assert views == ["source", "destination", ["source", "destination"], "gateway", None]
+    assert REPORTING == ("source", "destination", "only", "copy")
+    assert views == ["source", "destination", ["source", "destination"], "copy", None]
 
 
 def test_every_view_with_every_rule() -> None:
@@ -100,7 +100,7 @@ def test_every_view_with_every_rule() -> None:
         reporting=codes(*(view for view, _ in pairs)),
         client_rule=codes(*(rule for _, rule in pairs)),
     )
-    views = {None: None, 0: "source", 1: "destination", 2: ["source", "destination"], 3: "gateway"}
+    views = {None: None, 0: "source", 1: "destination", 2: ["source", "destination"], 3: "copy"}
     rules = {None: None, 0: "tcp_flags", 1: "pair", 2: "port"}
     found = [each["aws"]["vpcflow"] for each in documents(batch)]
     assert [(each.get("reporter"), each.get("client_rule")) for each in found] == [

@@ -17,13 +17,18 @@ from exporter.metrics import Metrics
 from .cases import Interface, batch, snapshot
 
 A, B, NAT, FAR = "10.0.0.1", "10.0.0.2", "10.0.0.9", "93.184.216.34"
-BARE = snapshot(
-    [Interface("eni-a", "vpc", (A,)), Interface("eni-b", "vpc", (B,)), Interface("eni-nat", "vpc", (NAT,))],
-    networks=("10.0.0.0/16",),
-)
-INVENTORY = replace(
-    BARE, owners=BARE.owners.with_columns(interface_type=pl.Series(["interface", "interface", "nat_gateway"]))
-)
+INTO, OUT_OF, FIREWALL = "10.0.0.100", "10.0.0.101", "10.0.0.50"
+"""A transit gateway's interfaces on the two sides (of one VPC here, for the rule is the same), and an appliance's."""
+TYPES = {
+    ("eni-a", A): "interface",
+    ("eni-b", B): "interface",
+    ("eni-nat", NAT): "nat_gateway",
+    ("eni-into", INTO): "transit_gateway",
+    ("eni-out", OUT_OF): "transit_gateway",
+    ("eni-fw", FIREWALL): "interface",
+}
+BARE = snapshot([Interface(name, "vpc", (address,)) for name, address in TYPES], networks=("10.0.0.0/16",))
+INVENTORY = replace(BARE, owners=BARE.owners.with_columns(interface_type=pl.Series(list(TYPES.values()))))
 NOON = datetime(2026, 1, 31, 12, 0)  # noqa: DTZ001 - a frame's times have no zone
 
 
@@ -38,10 +43,16 @@ class Record:
     pkt_srcaddr: str | None = None
     pkt_dstaddr: str | None = None
     action: str = "ACCEPT"
+    tgw_id: str | None = None
+    tgw_src_vpc_id: str | None = None
+    tgw_dst_vpc_id: str | None = None
     at: int = 0
 
 
-FIELDS = ("interface_id", "srcaddr", "dstaddr", "flow_direction", "pkt_srcaddr", "pkt_dstaddr", "action")
+FIELDS = (
+    *("tgw_id", "tgw_src_vpc_id", "tgw_dst_vpc_id", "interface_id", "srcaddr", "dstaddr", "flow_direction"),
+    *("pkt_srcaddr", "pkt_dstaddr", "action"),
+)
 
 
 def made(records: Sequence[Record], leave_out: tuple[str, ...] = ()) -> Batch:
@@ -66,6 +77,93 @@ A_OUT = Record("eni-a", A, FAR, "egress", A, FAR)
 A_BACK = Record("eni-a", FAR, A, "ingress", FAR, A)
 
 
+THROUGH = [
+    Record("eni-a", A, B, "egress", A, B),
+    Record("eni-into", A, INTO, "ingress", A, B),
+    Record("eni-out", OUT_OF, B, "egress", A, B),
+    Record("eni-b", A, B, "ingress", A, B),
+]
+"""A to B through a transit gateway, as all four interfaces on the way report it."""
+
+PASSED = [replace(OF_A, interface_id="eni-fw", flow_direction="ingress"), replace(OF_A, interface_id="eni-fw")]
+"""A to B as an appliance reports it that routes it: in, and out."""
+
+GATEWAYS_OWN = [
+    Record(None, A, B, way, tgw_id="tgw-1", tgw_src_vpc_id="vpc", tgw_dst_vpc_id="vpc") for way in ("ingress", "egress")
+]
+"""A to B as a transit gateway's own flow log has it."""
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        (THROUGH, ["source", "copy", "copy", "destination"]),
+        ([OF_A, *PASSED, OF_B], ["source", "copy", "copy", "destination"]),
+        (PASSED, ["only", "only"]),
+        ([OF_A, *GATEWAYS_OWN, OF_B], ["source", "copy", "copy", "destination"]),
+        ([*GATEWAYS_OWN], ["only", "copy"]),
+        ([Record("eni-gone", "10.0.0.77", B, "egress"), Record("eni-b", "10.0.0.77", B, "ingress")], ["copy", "only"]),
+    ],
+    ids=[
+        "a transit gateway's interfaces",
+        "an appliance between two",
+        "an appliance alone",
+        "a transit gateway's own log, beside the ends",
+        "a transit gateway's own log alone",
+        "an interface that the inventory does not know: the other end's record counts for both",
+    ],
+)
+def test_what_stands_on_the_way_tells_copies(records: list[Record], expected: list[str | None]) -> None:
+    assert views(Reporters()(made(records))) == expected
+
+
+def test_an_interface_that_reports_on_and_on_keeps_counting() -> None:
+    """Every ten minutes for two days, with A's flows between them; and what is written moves on with it."""
+    kept: list[Times] = []
+    known = Reporters(keep=kept.append)
+    for minute in range(0, 2 * 24 * 60, 10):
+        known(made([replace(OF_B, at=minute * 60)]))
+        if minute % 60 == 50:
+            assert views(known(made([replace(OF_A, at=minute * 60 + 300)]))) == ["source"], minute
+            known.keep()
+    lasts = [last for times in kept for name, (_, last) in times.items() if name == "eni-b"]
+    assert lasts[-1] - lasts[0] > 45 * 3600
+    assert max(np.diff(lasts)) <= 2 * 3600
+
+
+def test_a_long_silence_begins_anew() -> None:
+    """A log that was off for a month: what its partners told meanwhile they told alone."""
+    day = 86_400
+    known = Reporters()
+    known(made([OF_B]))
+    known(made([replace(OF_B, at=30 * day)]))
+    found = [views(known(made([replace(OF_A, at=at)])))[0] for at in (0, 15 * day, 30 * day)]
+    assert found == ["only", "only", "source"]
+
+
+def test_times_that_cannot_be_prove_nothing() -> None:
+    known = Reporters(clock=lambda: NOON.replace(tzinfo=UTC).timestamp())
+    known(made([replace(OF_B, at=3 * 86_400)]))
+    assert views(known(made([replace(OF_A, at=3 * 86_400)]))) == ["only"], "three days ahead of the clock"
+
+
+def test_what_could_not_be_written_is_written_the_next_time() -> None:
+    kept: list[Times] = []
+
+    def keep(times: Times) -> None:
+        kept.append(times)
+        if len(kept) == 1:
+            raise OSError("disk full")
+
+    known = Reporters(keep=keep)
+    known(made([OF_B]))
+    with pytest.raises(OSError, match="disk full"):
+        known.keep()
+    known.keep()
+    known.keep()
+    assert kept == [kept[0], kept[0]]
+
+
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
@@ -81,7 +179,7 @@ A_BACK = Record("eni-a", FAR, A, "ingress", FAR, A)
         ([OF_A, replace(OF_B, action="REJECT")], ["source", "destination"]),
         (
             [A_OUT, NAT_IN, NAT_OUT, NAT_BACK, NAT_BACK_IN, A_BACK],
-            ["only", "gateway", "only", "only", "gateway", "only"],
+            ["only", "copy", "only", "only", "copy", "only"],
         ),
         ([NAT_IN, NAT_OUT], ["only", "only"]),
         ([SILENT], [None]),
@@ -152,7 +250,7 @@ def test_records_without_packets_ends_at_a_nat_gateway() -> None:
     """Version 2: all that a NAT gateway tells of the inside is a copy; of the outside there is no other."""
     records = [A_OUT, NAT_IN, NAT_OUT, NAT_BACK, NAT_BACK_IN, A_BACK]
     marked = Reporters()(made(records, leave_out=("pkt_srcaddr", "pkt_dstaddr")))
-    assert views(marked) == ["only", "gateway", "only", "only", "gateway", "only"]
+    assert views(marked) == ["only", "copy", "only", "only", "copy", "only"]
 
 
 def test_columns_that_a_format_lacks() -> None:

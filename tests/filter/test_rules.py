@@ -116,6 +116,24 @@ def test_what_rules_do(
     assert kept(filtering(*rules), batch) == (rows, counts)
 
 
+def test_what_is_kept_is_safe_when_another_rule_is_switched_on(batch: Batch) -> None:
+    """All rules were on a dry run; then the second one alone is taken off it."""
+    keep = rule("kept", "keep", {"event.outcome": "failure"})
+    rejected = batch.frame.filter(pl.col("action") == "REJECT")["row"].to_list()
+    assert rejected
+    drop = rule("all", "drop", {"network.packets": ["*", "-"]}, dry_run=False)
+    rows, _ = kept(filtering(keep, drop, dry_run=True), batch)
+    assert rows == rejected
+
+
+def test_a_record_that_is_dropped_without_a_rule_is_counted_once(batch: Batch) -> None:
+    silent = batch.frame.filter(pl.col("log_status") == "NODATA").height
+    lost = batch.frame.filter(pl.col("log_status") == "SKIPDATA").height
+    dry = rule("silent", "drop", {"event.outcome": "-"}, dry_run=True)
+    _, counts = kept(filtering(dry, nodata="drop"), batch)
+    assert counts == {("nodata", "dropped"): silent, **({("silent", "would drop"): lost} if lost else {})}
+
+
 def test_without_a_word_a_rule_is_on_a_dry_run(batch: Batch) -> None:
     given = [rule("dns", "drop", DNS), rule("web", "drop", WEB, dry_run="false")]
     expected = ([1, 2, 5, 6, 7], {("dns", "would drop"): 1, ("web", "dropped"): 2})

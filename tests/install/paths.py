@@ -63,7 +63,7 @@ DERIVED = {
     "aws.vpcflow.cost.usd": "double",
     "aws.vpcflow.sample_rate": "double",
     "threat.enrichments.indicator.ip": "ip",
-    "threat.enrichments.indicator.sightings": "long",
+    "threat.enrichments.indicator.port": "long",
     **{f"threat.enrichments.indicator.{name}": "date" for name in ("first_seen", "last_seen", "modified_at")},
     **{f"threat.enrichments.indicator.{name}": "keyword" for name in _INDICATOR.split()},
     **{f"{end}.{name}": kind for end in ("client", "server") for name, kind in _CONVERSATION.items()},

@@ -153,6 +153,23 @@ def test_what_is_skipped_is_told_by_its_line(path: Path) -> None:
     )
 
 
+ENDS = """\
+indicator,valid_until
+45.9.20.7,03/15/2020
+45.9.20.9,
+45.9.20.10,2030-01-01
+"""
+
+
+def test_an_end_that_cannot_be_read_is_no_indicator_without_an_end(path: Path) -> None:
+    parsed = read(path, ENDS)
+    assert sorted(rows(parsed.value)) == ["45.9.20.10", "45.9.20.9"]
+    assert (parsed.skipped, parsed.examples) == (
+        1,
+        ("line 2: '45.9.20.7' ends at '03/15/2020', which is no time",),
+    )
+
+
 FEODO = """\
 ################################################
 # Example botnet C2 list (CSV format)          #
@@ -168,7 +185,7 @@ indicator;type;threat;description;confidence;tlp;valid_until;url;source
 "45.9.20.7";ipv4;"C2; Cobalt";"said ""bad"" twice";90;TLP:AMBER;2026-02-01;https://example.com/7;Team
 45.9.21.0/24;ipv4;scanner;;low;;2026-02-01T10:00:00.5Z;javascript:alert(1);
 evil.example.com;domain;c2;;;;;;
-45.9.22.1;ipv4;a;;200;PURPLE;soon;;
+45.9.22.1;ipv4;a;;200;PURPLE;never;;
 """
 TABLES: dict[str, tuple[str, dict[str, Any], dict[str, tuple[int, int, int, dict[str, Any]]], int]] = {
     "abuse.ch's style: the header is a comment": (

@@ -72,7 +72,22 @@ def ends(source: str, destination: str, ports: tuple[int, int], counts: tuple[in
         "source.bytes": counts[1],
         "network.bytes": counts[1],
         "related.ip": [source, destination],
+        "aws.vpcflow.reporter": ["source", "destination"],  # nobody tells of any of these flows but one
         **{name: value for name, value in named.items() if value},
+    }
+
+
+def talk(client: tuple[str, int], server: tuple[str, int], sent: Flat, rule: str) -> Flat:
+    """Who began, and by which rule; `sent` is by whom, how many packets and how many bytes."""
+    return {
+        "client.address": client[0],
+        "client.ip": client[0],
+        "client.port": client[1],
+        "server.address": server[0],
+        "server.ip": server[0],
+        "server.port": server[1],
+        "aws.vpcflow.client_rule": rule,
+        **sent,
     }
 
 
@@ -192,6 +207,8 @@ def v2_documents(network: Network) -> list[Flat]:
         | ACCEPTED
         | ends("203.6.113.9", "10.0.0.10", (52344, 443), (12, 5120), "ei")
         | tcp("1:mgohF2FRy7GBHgmHi6Ow7bn+FLA=")
+        | talk(("203.6.113.9", 52344), ("10.0.0.10", 443), {"client.packets": 12, "client.bytes": 5120}, "port")
+        | {"network.protocol": "https"}
         | {"network.direction": "ingress"}
         | web_reporter(network)
         | web("destination", network),
@@ -273,6 +290,7 @@ def v5_documents(network: Network) -> list[Flat]:
         | ACCEPTED
         | ends("10.0.0.5", "52.10.20.30", (61000, 443), (9, 7000), "ie")
         | tcp("1:35QasHVDRoFtg8KjpwfNsf6Z5Dk=")
+        | talk(("52.10.20.30", 443), ("10.0.0.5", 61000), {"server.packets": 9, "server.bytes": 7000}, "tcp_flags")
         | reporter(network, network.nat)
         | {
             "related.ip": ["10.0.0.5", "52.10.20.30", "10.0.0.10"],
@@ -298,6 +316,13 @@ def v5_documents(network: Network) -> list[Flat]:
         | ACCEPTED
         | ends("2a05:d018::9", "2a05:d018::7", (55555, 443), (3, 300), "ee")
         | tcp("1:H6pWGhnkNmkdzc3hQKCVXLikRIc=", "ipv6")
+        | talk(
+            ("2a05:d018::9", 55555),
+            ("2a05:d018::7", 443),
+            {"client.packets": 3, "client.bytes": 300},
+            "tcp_flags",
+        )
+        | {"network.protocol": "https"}
         | reporter(network, network.web)
         | web("destination", network)
         | {

@@ -19,6 +19,7 @@ from tests.system.test_main_job import (
     ends,
     expected,
     new_key,
+    talk,
     tcp,
     web,
     web_reporter,
@@ -82,7 +83,8 @@ def document(network: Network, first: str, last: str, port: int, community_id: s
         | ACCEPTED
         | ends(ADDRESS, "10.0.0.10", (port, 443), (12, 5120), "ii")
         | tcp(community_id)
-        | {"network.direction": "ingress"}
+        | talk((ADDRESS, port), ("10.0.0.10", 443), {"client.packets": 12, "client.bytes": 5120}, "port")
+        | {"network.direction": "ingress", "network.protocol": "https"}
         | web_reporter(network)
         | web("destination", network)
     )
