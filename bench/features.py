@@ -51,7 +51,7 @@ _RULES: list[dict[str, Any]] = [
     {"name": "port", "where": {"destination.port": [7, 9, "9000-9100"], "network.bytes": "<100"}},
     {"name": "network", "where": {"source.ip": ["10.99.0.0/16", "192.0.2.0/24"]}},
     {"name": "group", "where": {"aws.vpcflow.source.subnet_name": "nobody-*"}},
-    {"name": "country", "where": {"source.geo.country_iso_code": ["AA", "BB"]}},
+    {"name": "any end", "where": {"related.ip": ["192.0.2.0/24", "2001:db8::/32"]}},
     {"name": "direction", "where": {"network.direction": "egress", "destination.ip": "198.51.100.0/24"}},
     {"name": "interface", "where": {"aws.vpcflow.interface_id": ["eni-0", "eni-1"]}},
     {"name": "instance", "where": {"cloud.instance.id": "i-0"}},

@@ -9,7 +9,7 @@ from threading import Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.config import Config, ThreatFeed
+from exporter.config import Config, Enrich, ThreatFeed
 from exporter.enrich.clients import with_clients
 from exporter.enrich.cost import Costs
 from exporter.enrich.reporters import Reporters
@@ -147,7 +147,7 @@ def hosts_of(config: Config) -> tuple[tuple[str, int], ...]:
 def enrichment_of(config: Config, ends: Step, reporters: Reporters, outside: Outside, metrics: Metrics) -> Enrichment:
     """The enrichment and the filter that the configuration wants; `ends` names both ends, and comes first.
 
-    ConfigError with the faults of the filter's rules.
+    ConfigError with the faults of the filter's rules, also on fields that documents have only with what is off.
     """
     settings, steps, fresh = config.enrich, [ends], list[Fresh]()
     if settings.geoip.databases:
@@ -173,7 +173,39 @@ def enrichment_of(config: Config, ends: Step, reporters: Reporters, outside: Out
     own = OwnTraffic(outside.hosts, config.filter.own_addresses) if config.filter.own_traffic == "drop" else None
     if own is not None:
         fresh.append(Fresh("own traffic", NAMES_EVERY, own.refresh, own.refresh))
-    return Enrichment(tuple(steps), Filter.of(config.filter, own), tuple(fresh))
+    kept = Filter.of(config.filter, own)
+    if faults := tuple(_idle(config)):
+        raise ConfigError(faults)
+    return Enrichment(tuple(steps), kept, tuple(fresh))
+
+
+_COME_WITH: tuple[tuple[tuple[str, ...], Callable[[Enrich], object], str], ...] = (
+    (
+        ("source.geo.", "destination.geo.", "source.as.", "destination.as."),
+        lambda enrich: enrich.geoip.databases,
+        "enrich.geoip.databases",
+    ),
+    (("threat.",), lambda enrich: enrich.threats.feeds, "enrich.threats.feeds"),
+    (("aws.vpcflow.cost.",), lambda enrich: enrich.cost.prices, "enrich.cost.prices"),
+    (
+        ("client.", "server.", "network.protocol", "aws.vpcflow.client_rule"),
+        lambda enrich: enrich.client_server,
+        "enrich.client_server",
+    ),
+    (("aws.vpcflow.reporter",), lambda enrich: enrich.reporter, "enrich.reporter"),
+)
+"""Fields that documents have only with a part of enrichment: how they begin, whether it is on, and its option."""
+
+
+def _idle(config: Config) -> Iterator[Fault]:
+    """Conditions of the filter's rules on fields that no document will have."""
+    for place, rule in enumerate(config.filter.rules):
+        for section, conditions in (("where", rule.where), ("unless", rule.unless or {})):
+            for path in conditions:
+                for beginnings, is_on, option in _COME_WITH:
+                    if path.startswith(beginnings) and not is_on(config.enrich):
+                        problem = f"documents have it only with {option}, which is off"
+                        yield Fault(f"filter.rules[{place}].{section}.{path}", problem)
 
 
 def _opened(places: Places, folder: Path) -> Callable[[], Faults]:

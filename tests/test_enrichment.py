@@ -138,6 +138,39 @@ def test_a_start_with_the_last_good_copy_is_told_too(lists: Path) -> None:
     ]
 
 
+RULES = """
+filter:
+  rules:
+    - {{name: a, action: drop, where: {{source.geo.country_iso_code: US, destination.port: 22}}}}
+    - name: b
+      action: drop
+      where: {{source.port: 22}}
+      unless: {{threat.feed.name: "*", aws.vpcflow.cost.kind: "-"}}
+    - {{name: c, action: drop, where: {{server.port: 22, aws.vpcflow.reporter: source}}}}
+"""
+
+
+def test_a_rule_on_a_field_that_no_document_will_have_is_a_fault_at_the_start(tmp_path: Path) -> None:
+    off = "enrich: {{client_server: false, reporter: false}}" + RULES
+    with pytest.raises(ConfigError) as found, wiring.program(configured(tmp_path, off), Stops()):
+        pass
+    told = {fault.path: fault.problem for fault in found.value.faults}
+    only = "documents have it only with {}, which is off"
+    assert told == {
+        "filter.rules[0].where.source.geo.country_iso_code": only.format("enrich.geoip.databases"),
+        "filter.rules[1].unless.threat.feed.name": only.format("enrich.threats.feeds"),
+        "filter.rules[1].unless.aws.vpcflow.cost.kind": only.format("enrich.cost.prices"),
+        "filter.rules[2].where.server.port": only.format("enrich.client_server"),
+        "filter.rules[2].where.aws.vpcflow.reporter": only.format("enrich.reporter"),
+    }
+
+
+def test_a_rule_on_fields_that_are_on_is_none(lists: Path) -> None:
+    where = "{{source.as.number: 1, threat.feed.name: drop, client.port: 1}}"
+    rule = f"filter: {{{{rules: [{{{{name: a, action: drop, where: {where}}}}}]}}}}"
+    assert len(names(configured(lists, LISTS + rule))) == 6
+
+
 def test_a_rule_on_a_field_that_does_not_exist_is_a_fault_at_the_start(tmp_path: Path) -> None:
     text = "filter: {{rules: [{{name: a, action: drop, where: {{source.prot: 22}}}}]}}"
     with pytest.raises(ConfigError) as found, wiring.program(configured(tmp_path, text), Stops()):

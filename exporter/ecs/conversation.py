@@ -11,7 +11,6 @@ from exporter.flow import Addresses
 _PORTS = 1 << 16
 _TRAFFIC = ("bytes", "packets")
 
-Codes = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
 
 

@@ -184,6 +184,8 @@ class Indicators:
     details: Details
     refs: Mapping[str, str] = field(default_factory=dict)
     provider: str | None = None
+    shown: dict[int, Any] = field(default_factory=dict, compare=False)
+    """By row: what was made of an indicator before, by whoever shows it."""
 
     def __len__(self) -> int:
         return len(self.columns.key)

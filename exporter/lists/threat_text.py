@@ -27,10 +27,9 @@ def array_of(names: Sequence[str]) -> str:
 
 def enrichment(shown: Shown, atomic: str, field: str) -> str:
     """JSON text of one of threat.enrichments: an address that is in a field, and the indicator that it fits."""
-    matched = {"atomic": atomic, "field": field, "type": "indicator_match_rule"}
-    if shown.id:
-        matched["id"] = shown.id
-    return f'{{"indicator":{shown.indicator},"matched":{_encode(matched)}}}'
+    more = f',"id":{_encode(shown.id)}' if shown.id else ""
+    matched = f'{{"atomic":"{atomic}","field":"{field}","type":"indicator_match_rule"{more}}}'
+    return f'{{"indicator":{shown.indicator},"matched":{matched}}}'
 
 
 def indicator_of(indicators: Indicators, entry: int, feed: str) -> Shown:

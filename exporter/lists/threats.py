@@ -23,6 +23,9 @@ FIELDS: dict[str, str] = {
 }
 """Columns whose addresses are looked up, in this order, and the field of the document that has each."""
 
+MOST_SHOWN = 20_000
+"""Indicators of a list whose text is kept, some 400 bytes each."""
+
 MOST_OF_AN_ADDRESS = 5
 """Enrichments that an address has at most: a record has no more than four times as many."""
 
@@ -123,7 +126,7 @@ class _Shown:
     def __init__(
         self, batch: Batch, candidates: _Candidates, names: Sequence[str], lists: Sequence[Indicators]
     ) -> None:
-        self._batch = batch
+        self._addresses = batch.addresses.text.to_list()
         self._candidates = candidates
         self._names = names
         self._lists = lists
@@ -133,9 +136,9 @@ class _Shown:
         """The enrichments, and the lists, of a record with these addresses (one for each of FIELDS) at a time."""
         texts, names = list[str](), set[str]()
         for field, address in zip(FIELDS.values(), addresses, strict=True):
-            if address < len(self._batch.addresses.text):
+            if address < len(self._addresses):
                 shown, feeds = self._of(address, moment)
-                atomic = self._batch.addresses.text[address]
+                atomic = self._addresses[address]
                 texts.extend(enrichment(each, atomic, field) for each in shown)
                 names |= feeds
         return f"[{','.join(texts)}]", tuple(sorted(names))
@@ -146,11 +149,21 @@ class _Shown:
             found = self._candidates.of(address, moment)
             shown: dict[Shown, None] = {}
             for feed, entry in found:
-                shown[indicator_of(self._lists[feed], entry, self._names[feed])] = None
+                shown[self._told(feed, entry)] = None
                 if len(shown) == MOST_OF_AN_ADDRESS:
                     break
             known = self._known[address, moment] = list(shown), {self._names[feed] for feed, _ in found}
         return known
+
+    def _told(self, feed: int, entry: int) -> Shown:
+        """What is shown of an indicator; a list keeps what was made of it for the batches that come."""
+        indicators = self._lists[feed]
+        made = indicators.shown.get(entry)
+        if made is None:
+            if len(indicators.shown) >= MOST_SHOWN:
+                indicators.shown.clear()
+            made = indicators.shown[entry] = indicator_of(indicators, entry, self._names[feed])
+        return made
 
 
 def _marked(keys: Keys, lists: Sequence[Indicators]) -> Flags | None:
