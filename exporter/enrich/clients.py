@@ -9,8 +9,8 @@ The first rule that tells counts; where none does, the client stays unknown, for
 2. pair: what the flags of other records of the same conversation in the batch tell, where these agree: its other half,
    or the same half, seen in another window or at another interface.
 3. port: a port that IANA has assigned (ports.py), against one that clients take.
-   Below 512 against 1024 and above, and from 512 to 599 against 32768 and above, that is enough; but a rejected record
-   from such a port counts against 32768 and above only, for scans come from 53 and 80.
+   Below 512 against 1024 and above, and from 512 to 599 against 32768 and above, that is enough.  The port that a
+   rejected record comes from tells nothing: an answer that is late looks as a scan does that comes from 53 or 80.
    From 600 to 32767 it is not enough: NFS clients, NAT gateways and load balancers take their own ports there, at times
    to reach servers far above (tasks behind a load balancer, FTP's data).  Such a port counts against one from 32768 on
    where it is moreover seen to be served in the batch: it sent a SYN-ACK, or SEEN_BY ends talk with it, to and fro, all
@@ -30,7 +30,7 @@ import polars as pl
 
 from exporter.addresses import Flags, Integers
 from exporter.enrich.conversations import NOBODY, Flows, Talks
-from exporter.enrich.ports import EPHEMERAL, LEAST, NO_TRANSPORT, TCP, WHERE_SERVED, registry, services
+from exporter.enrich.ports import LEAST, NO_TRANSPORT, TCP, WHERE_SERVED, registry, services
 from exporter.flow import CLIENT_RULES, Batch
 from exporter.metrics import Metrics
 
@@ -95,7 +95,7 @@ def _by_port(flows: Flows, talks: Talks, own: Integers, told: Integers, open_: F
     """
     tells = [registry().tells[flows.transport[talks.rows], port] for port in talks.ports]
     against = [open_ & (other >= LEAST[what]) for other, what in zip(reversed(talks.ports), tells, strict=True)]
-    against[0] &= ~flows.rejected[talks.rows] | (talks.ports[1] >= EPHEMERAL)
+    against[0] &= ~flows.rejected[talks.rows]
     client = np.full(len(talks.rows), NOBODY, dtype=np.int64)
     for end in (0, 1):
         client[against[end] & (tells[end] != WHERE_SERVED)] = 1 - end

@@ -326,7 +326,9 @@ class Plain:
         for server in (0, 1):
             end, other = self.ends(row)[server], self.ends(row)[1 - server]
             protocols, what = STANDING.get(end[1], ((), "served"))
-            least = 1024 if what == "sure" and not (server == 0 and row["action"] == "REJECT") else 32768
+            if server == 0 and row["action"] == "REJECT":
+                continue
+            least = 1024 if what == "sure" else 32768
             enough = what != "served" or (self.served(end) and self.calling(other))
             if end[2] in protocols and other[1] >= least and enough:
                 return 1 - server
