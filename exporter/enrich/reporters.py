@@ -63,6 +63,7 @@ class Reporters:
         self._keep = keep
         self._clock = clock
         self._lock = Lock()
+        self._numbered: tuple[pl.DataFrame, Integers] | None = None
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch with the column `reporting`, for its records with both addresses.
@@ -127,14 +128,16 @@ class Reporters:
         egress, ingress = (_are(frame["flow_direction"], name) for name in ("egress", "ingress"))
         end = np.where(egress, 0, np.where(ingress, 1, -1))
         source, destination = (_rows(frame, f"{name}_owner") for name in ENDS)
-        reports = [self._report(each, owners, frame) for each in (source, destination)]
+        moment, numbers = _moments(frame), self._interfaces(owners)
+        reports = [self._report(each, owners, moment) for each in (source, destination)]
         theirs = np.where(egress, reports[1], ingress & reports[0])
         both = theirs & (end >= 0)
         if "action" in frame.columns:
             both &= ~(egress & _are(frame["action"], "REJECT"))
         me, own = _rows(frame, "reporter"), np.where(egress, source, np.where(ingress, destination, -1))
         copies = both & (_shows_others(frame, owners, me) | (me < 0))
-        copies |= _passes_on(owners, me, own) & (reports[0] | reports[1])
+        passes_on = (me >= 0) & (own >= 0) & (numbers[me] != numbers[own])
+        copies |= passes_on & (reports[0] | reports[1])
         if "tgw_id" in frame.columns:
             gateway = frame["tgw_id"].is_not_null().to_numpy()
             copies = np.where(gateway, egress | reports[0] | reports[1], copies)
@@ -142,21 +145,31 @@ class Reporters:
         code = np.where(copies, _CODE["copy"], np.where(both, end, _CODE["only"]))
         return _of_flows(frame, pl.Series(code, dtype=pl.UInt8))
 
-    def _report(self, owner: Integers, owners: pl.DataFrame, frame: pl.DataFrame) -> Flags:
+    def _report(self, owner: Integers, owners: pl.DataFrame, moment: Integers | None) -> Flags:
         """Whether the interface of each row of owners (-1 nobody) reported something about the time of the record."""
-        distinct, place = np.unique(owner, return_inverse=True)
-        names = owners["interface_id"].gather(np.maximum(distinct, 0)).to_list()
-        times = [
-            self._times.get(name) if row >= 0 else None for row, name in zip(distinct.tolist(), names, strict=True)
-        ]
-        first = np.array([each[0] - SLACK if each else 1 for each in times], dtype=np.int64)
-        last = np.array([each[1] + SLACK if each else 0 for each in times], dtype=np.int64)
-        told = next((name for name in ("end", "start") if name in frame.columns), None)
-        if told is None:
-            return (first <= last)[place]
-        moment = frame[told].dt.epoch("s").fill_null(-1).to_numpy()
-        reports: Flags = (first[place] <= moment) & (moment <= last[place])
+        distinct = np.flatnonzero(np.bincount(owner + 1, minlength=owners.height + 1)[1:])
+        first, last = np.ones(owners.height + 1, dtype=np.int64), np.zeros(owners.height + 1, dtype=np.int64)
+        for row, name in zip(distinct.tolist(), owners["interface_id"].gather(distinct).to_list(), strict=True):
+            if (times := self._times.get(name)) is not None:
+                first[row], last[row] = times[0] - SLACK, times[1] + SLACK
+        if moment is None:
+            return (first <= last)[owner]
+        reports: Flags = (first[owner] <= moment) & (moment <= last[owner])
         return reports
+
+    def _interfaces(self, owners: pl.DataFrame) -> Integers:
+        """A number for the interface of each row of owners; the last ones are kept, for many batches have these."""
+        kept = self._numbered
+        if kept is None or kept[0] is not owners:
+            numbers = owners["interface_id"].rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
+            kept = self._numbered = owners, np.append(numbers, -1)
+        return kept[1]
+
+
+def _moments(frame: pl.DataFrame) -> Integers | None:
+    """When each record ended, else began; None where no record tells."""
+    told = next((name for name in ("end", "start") if name in frame.columns), None)
+    return frame[told].dt.epoch("s").fill_null(-1).to_numpy() if told else None
 
 
 def _spans(times: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -187,15 +200,6 @@ def _rows(frame: pl.DataFrame, name: str) -> Integers:
     if name not in frame.columns:
         return np.full(frame.height, -1, dtype=np.int64)
     return frame[name].cast(pl.Int64).fill_null(-1).to_numpy()
-
-
-def _passes_on(owners: pl.DataFrame, me: Integers, own: Integers) -> Flags:
-    """Which records are of an interface that is not the one that has the address it stands at."""
-    pairs, place = np.unique(np.column_stack([me, own]), axis=0, return_inverse=True)
-    known = (pairs >= 0).all(axis=1)
-    ids = [owners["interface_id"].gather(np.maximum(pairs[:, column], 0)) for column in (0, 1)]
-    apart: Flags = (known & (ids[0] != ids[1]).to_numpy())[place.reshape(-1)]
-    return apart
 
 
 def _shows_others(frame: pl.DataFrame, owners: pl.DataFrame, me: Integers) -> Flags:
