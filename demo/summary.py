@@ -52,7 +52,7 @@ def of_files(console: Console, folder: Path, seconds: float) -> None:
     top = talkers.sort("network.bytes", "source.ip", descending=[True, False]).head(TOP)
     _table(
         console,
-        "top talkers (flows that both ends report count once)",
+        "top talkers, each flow once",
         ("source", "", "destination", "", "bytes", "flows"),
         ((row[0], row[1], row[2], row[3], _bytes(row[4]), f"{row[5]:,}") for row in top.iter_rows()),
     )
@@ -122,7 +122,7 @@ def of_elasticsearch(console: Console, url: str, seconds: float, since: datetime
     )
     _table(
         console,
-        "top talkers (flows that both ends report count once)",
+        "top talkers, each flow once",
         ("source", "bytes", "flows"),
         (
             (bucket["key"], _bytes(bucket["bytes"]["value"]), f"{bucket['doc_count']:,}")
